@@ -152,9 +152,10 @@ def _said(argument: Argument, options: dict[str, Default]) -> Said:
     (value,) = argument.values
     if value.kind in ("const", "symbol"):
         return Said(value.data, line)
-    if value.kind == "sequence":
+    if value.kind == "sequence" or isinstance(value.node, ast.Dict):
         try:
-            return Said(tuple(ast.literal_eval(value.node)), line)
+            literal = ast.literal_eval(value.node)
+            return Said(literal if isinstance(literal, dict) else tuple(literal), line)
         except (ValueError, TypeError):
             pass
     return Said(None, line, known=False)

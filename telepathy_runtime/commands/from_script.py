@@ -195,6 +195,10 @@ class Script(Settings):
             self.take("checkpointing", said.value, said, text)
         elif call.name not in ("TrainingArguments", "Seq2SeqTrainingArguments"):
             self.assume("checkpointing", True, "gradient checkpointing, the default of newer TRL")
+        how = self.value(call, "gradient_checkpointing_kwargs")
+        set_to = how.value.get("use_reentrant") if how is not None and isinstance(how.value, dict) else None
+        if how is not None and set_to is True and self.settings.get("checkpointing"):
+            self.take("reentrant", True, how, "use_reentrant=True")
 
     def _prepared(self) -> None:
         """What is done to the model between its load and its training."""
@@ -290,7 +294,9 @@ class Script(Settings):
             usual = Workload.lora_targets
             self.assume("lora_targets", usual, f"adapters on {', '.join(usual)}")
 
-        dora = self.value(call, "use_dora")
+        dropout, dora = self.value(call, "lora_dropout"), self.value(call, "use_dora")
+        if dropout is not None and isinstance(dropout.value, float) and dropout.value:
+            self.take("lora_dropout", True, dropout, "a dropout before the adapters")
         if dora is not None and dora.value is True:
             self.take("dora", True, dora, "DoRA")
         saved = self.value(call, "modules_to_save")
@@ -356,7 +362,24 @@ def apply(args: argparse.Namespace) -> list[str]:
             script.note(f"counted with {text}")
         except (UnknownOptionError, ImportError):
             script.note(f"not counted: {text}; with a language model's head instead, which needs more")
+    decided = {name: getattr(args, name) for name in given(args)}
+    known = script.settings | decided
+    # What the command line leaves of the script must fit together.
+    decided |= {
+        name: None
+        for name, (other, value) in _ONLY_WITH.items()
+        if name not in decided and known.get(other, value) != value
+    }
     for name, value in script.settings.items():
-        if name not in given(args):
+        if name not in decided:
             setattr(args, name, ",".join(value) if isinstance(value, tuple) else value)
-    return script.notes(given(args))
+    return script.notes(frozenset(decided))
+
+
+_ONLY_WITH = {
+    "reentrant": ("checkpointing", True),
+    "lora_dropout": ("regime", "lora"),
+    "dora": ("regime", "lora"),
+    "modules_to_save": ("regime", "lora"),
+}
+"""Settings that need another one to be so."""

@@ -44,7 +44,7 @@ FIELDS = {
     "per_device_train_batch_size": "batch", "batch_size": "batch", "max_length": "seq_len", "max_seq_length": "seq_len",
     "gradient_accumulation_steps": "grad_accum", "gradient_checkpointing": "checkpointing", "optim": "optimizer",
     "torch_dtype": "dtype", "attn_implementation": "attn", "r": "lora_rank", "target_modules": "lora_targets",
-    "use_dora": "dora",
+    "use_dora": "dora", "gradient_checkpointing_kwargs": "reentrant",
 }  # fmt: skip
 UNSEEN = (
     "fsdp", "deepspeed", "torch_compile", "neftune_noise_alpha", "parallelism_config", "use_vllm", "optim_target_modules",

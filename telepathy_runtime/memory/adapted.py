@@ -75,9 +75,20 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         layer.cache.clear()
         tape.best.clear()
         backward = after
-        if node is not None:
+        if work.reentrant:
+            # The whole forward runs again, and its output and the gradient to begin with are held.
+            del node
+            gradient = tape.new(size, 1)
+            with tape.part("layer"):
+                again = layer.forward(x)
+            model.end_autocast()
+            del gradient
+            tape.backward(Tensor(again.storage, again.number, again.element, again.node), holds=True)
+            del again
+        elif node is not None:
             tape.backward(Tensor(tape.new(0, 1).storage, size, 1, node))
             del node
+        if tape.best:
             backward = max(total for total, _ in tape.best.values())
         tape.leaves.clear()
     return Peaks(after - before - copies, held, copies, forward, backward - after)
@@ -155,7 +166,7 @@ class _Layer:
         eager, length = work.attn == "eager", work.seq_len
         if copies_keys(spec, work, self.masked):
             k, v = (tape.record(tape.new(q.number, each.element), (each,)) for each in (k, v))
-        elif repeats_keys(work, self.masked) and spec.kv_dim != spec.query_dim:
+        elif repeats_keys(spec, work, self.masked) and spec.kv_dim != spec.query_dim:
             k, v = (part(each, q.number) for each in (k, v))  # a view, of which a cast makes a whole copy
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
@@ -238,13 +249,20 @@ class _Layer:
             return out
         if prepared:  # PEFT's layer for bitsandbytes copies the output, and leaves its input to autocast
             out = model.copied(out)
-            added = model.scaled(model.linear(model.linear(x, adapters[0]), adapters[1]))
+            dropped = model.dropout(x, self.work.lora_dropout)
+            inner = model.linear(dropped, adapters[0])
+            del dropped
+            added = model.scaled(model.linear(inner, adapters[1]))
             return model.add(out, added)
         x, element = model.cast(x, adapters[0].weight.element), out.element  # stays until the end
         if self.work.dora:
             added = self.directed(x, base, out, adapters)
         else:
-            added = model.scaled(model.linear(model.linear(x, adapters[0]), adapters[1]))
+            dropped = model.dropout(x, self.work.lora_dropout)
+            inner = model.linear(dropped, adapters[0])
+            del dropped
+            added = model.scaled(model.linear(inner, adapters[1]))
+            del inner
         out = model.add(out, added)
         del added
         return model.cast(out, element)

@@ -94,11 +94,14 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     behind = FEED_FORWARD | {"o"}
     grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
     adapting = max(adapters_work(spec, work), experts_work(spec, work))
+    held = (
+        row * work.reentrant
+    )  # a layer that runs again as a whole holds its output to the end of its backward
     working = max(
-        mlp_works(spec, work),
-        # Where attention's softmax is at work, the adapters behind it are done.
-        attention_works(spec, work) - adapters_kept(spec, work, behind) + grown,
-        _norms_work(spec, work),
+        mlp_works(spec, work) + held,
+        # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
+        attention_works(spec, work) - adapters_kept(spec, work, behind) + grown + 2 * held,
+        _norms_work(spec, work) + held,
         forward_again(spec, work),
         adapting * work.checkpointing,
     )
@@ -125,7 +128,7 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
     own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
-    plain, mask = work.but(checkpointing=False), masked or slides
+    plain, mask = work.but(checkpointing=False, reentrant=False), masked or slides
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
@@ -201,6 +204,11 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
     if (work.casts or work.dora) and not built_as_llama(family(spec), spec.experts):
         return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
+    other = work.regime != "lora" and family(spec).head_norms
+    if work.reentrant and (other or not built_as_llama(family(spec), spec.experts)):
+        return f"checkpointing of {spec.architecture} with use_reentrant=True"
+    if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
+        return f"a dropout before the adapters of {spec.architecture}" + " with DoRA" * work.dora
     return ""
 
 

@@ -17,7 +17,7 @@ from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
-from telepathy_runtime.memory.taped import PROGRAMS, phases
+from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -110,7 +110,8 @@ def _as_run(spec: ModelSpec, work: Workload) -> Workload:
     """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
     run = work.as_run()
     how = FAMILIES.get(form(spec))
-    return run.but(attn="eager") if how is not None and not how.sdpa and run.attn == "sdpa" else run
+    other = spec.architecture in EAGER or (how is not None and not how.sdpa)
+    return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
 
 def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
@@ -290,7 +291,12 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
         # grow by concatenation, with old and new in memory.
         grown = cache // (2 * spec.layers)
         repeated = (
-            2 * e * work.batch * total * (local.query_dim - local.kv_dim) * repeats_keys(work, has_mask(work))
+            2
+            * e
+            * work.batch
+            * total
+            * (local.query_dim - local.kv_dim)
+            * repeats_keys(spec, work, has_mask(work))
         )
         name, logits = "last generated token", (e + 8) * work.batch * spec.vocab
         instants += [
@@ -342,7 +348,7 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         )
     if work.prepared != "none":
         notes.append(
-            "float32 norms make the stream of a layer float32; peaks that were measured so are 5 to 12 % higher"
+            "float32 norms make the stream of a layer float32; bitsandbytes' layers are counted from their code, not traced"
         )
     if work.offload:
         notes.append(

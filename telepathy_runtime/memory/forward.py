@@ -91,7 +91,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     """Queries, keys and values, and the softmax of eager attention with what it is computed from."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    copies = 2 * q * (repeats_keys(work, masked) and kv != q)
+    copies = 2 * q * (repeats_keys(spec, work, masked) and kv != q)
     joined = how.joined and not how.tables[0]
     held = q
     if how.fused_qkv:

@@ -16,7 +16,7 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
     asked, adapters = work, work.regime == "lora"
     notes = [f"activations and logits are not counted: {reason}", *dtype_note(spec, work)]
     if adapters:
-        work = work.but(regime="frozen_grad", dora=False, modules_to_save=())
+        work = work.but(regime="frozen_grad", dora=False, lora_dropout=False, modules_to_save=())
         notes.append("the adapters, their gradients and their states are not counted")
     if spec.stored_bytes and work.regime == "full":
         raise UnknownOptionError(

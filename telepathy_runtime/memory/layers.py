@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.workload import GQA_IN_SDPA, Workload, sites_of
+from telepathy_runtime.memory.workload import GQA_IN_FLASH, GQA_IN_SDPA, Workload, sites_of
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -191,7 +191,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     keys = 2 * e * tokens * (q if repeated else kv) + int(
         number * share * table * work.seq_len * spec.head_dim
     )
-    if autocast(work) and repeats_keys(work, masked) and not repeated:
+    if autocast(work) and repeats_keys(spec, work, masked) and not repeated:
         keys += e * tokens * (q - kv)  # of the view of one head, the cast makes a copy
     if repeated and cached:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
@@ -359,8 +359,14 @@ def has_mask(work: Workload) -> bool:
     return work.padded or work.attn == "eager"
 
 
-def repeats_keys(work: Workload, masked: bool) -> bool:
+_REPEATED = frozenset({"mistral", "mixtral", "qwen2", "qwen2_moe", "phi3", "starcoder2"})
+"""Model types whose code for flash attention repeated keys and values."""
+
+
+def repeats_keys(spec: ModelSpec, work: Workload, masked: bool) -> bool:
     """Whether keys and values are copied to every query head before attention."""
+    if work.attn == "flash_attention_2" and work.version < GQA_IN_FLASH:
+        return spec.architecture in _REPEATED
     return masked or (work.attn == "sdpa" and work.version < GQA_IN_SDPA)
 
 
@@ -369,7 +375,7 @@ def copies_keys(spec: ModelSpec, work: Workload, masked: bool) -> bool:
 
     One head is repeated as a view, of which only the products of eager attention make a copy, for several sequences.
     """
-    repeated = repeats_keys(work, masked) and spec.kv_dim != spec.query_dim
+    repeated = repeats_keys(spec, work, masked) and spec.kv_dim != spec.query_dim
     return repeated and (spec.kv_heads > 1 or (work.attn == "eager" and work.batch > 1))
 
 

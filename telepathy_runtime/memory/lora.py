@@ -10,15 +10,14 @@ from typing import NamedTuple
 
 from telepathy_runtime.memory.layers import (
     ACTIVATIONS,
-    FAMILIES,
     attention_kept,
     dropout_kept,
     family,
-    form,
     has_mask,
     mlp_kept,
     norm_kept,
 )
+from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.workload import SITES, Workload, sites_of
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
@@ -38,7 +37,7 @@ def targets(spec: ModelSpec, work: Workload) -> list[Target]:
 
     Raises UnknownOptionError for a name that this architecture does not have.
     """
-    shapes = _shapes(spec)
+    shapes = matrices(spec)
     # PEFT's own default for one matrix of queries, keys and values is that matrix.
     names = ("qkv_proj",) if work.lora_targets == _USUAL and "qkv" in shapes else work.lora_targets
     found: dict[str, Target] = {}
@@ -51,22 +50,6 @@ def targets(spec: ModelSpec, work: Workload) -> list[Target]:
             )
         found |= {site: Target(site, *shapes[site]) for site in there}
     return list(found.values())
-
-
-def _shapes(spec: ModelSpec) -> dict[str, tuple[int, int]]:
-    """(inputs, outputs) of each matrix of a layer. Experts have none of their own."""
-    h, q, kv, wide = spec.hidden, spec.query_dim, spec.kv_dim, spec.intermediate
-    how = FAMILIES.get(form(spec))  # without a closed form, the adapters are counted by Llama's names
-    fused_qkv, fused_gate = (how.fused_qkv, how.fused_gate) if how is not None else (False, False)
-    shapes = {"qkv": (h, q + 2 * kv)} if fused_qkv else {"q": (h, q), "k": (h, kv), "v": (h, kv)}
-    shapes["o"] = (q, h)
-    if spec.experts:
-        return shapes
-    if spec.gated_mlp:
-        shapes |= {"gate_up": (h, 2 * wide)} if fused_gate else {"gate": (h, wide), "up": (h, wide)}
-    else:
-        shapes["up"] = (h, wide)
-    return shapes | {"down": (wide, h)}
 
 
 FEED_FORWARD = frozenset({"gate", "up", "gate_up", "down"})

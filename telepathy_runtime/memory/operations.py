@@ -92,14 +92,19 @@ class Model:
         up = self.tape.parameter(rows * rank, element, trained=True)
         return Matrix(rank, columns, down, None), Matrix(rows, rank, up, None)
 
-    def adapted(self, x: Tensor, by: Matrix, adapters: tuple[Matrix, Matrix] | None) -> Tensor:
+    def adapted(
+        self, x: Tensor, by: Matrix, adapters: tuple[Matrix, Matrix] | None, dropout: bool = False
+    ) -> Tensor:
         """A product with a matrix that has a LoRA adapter; the sum is cast back to the product's dtype."""
         out = self.linear(x, by)
         if adapters is None:
             return out
         element = out.element
         x = self.cast(x, adapters[0].weight.element)
-        out = self.add(out, self.scaled(self.linear(self.linear(x, adapters[0]), adapters[1])))
+        dropped = self.dropout(x, dropout)
+        inner = self.linear(dropped, adapters[0])
+        del dropped
+        out = self.add(out, self.scaled(self.linear(inner, adapters[1])))
         return self.cast(out, element)
 
     def embed(self, table: Tensor, tokens: int, width: int, index: Tensor | None = None) -> Tensor:

@@ -7,9 +7,12 @@ that the driver moves between host and device; PyTorch's allocator does not coun
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
+from math import prod
 from typing import NamedTuple
 
+from telepathy_runtime.memory.shapes import Shape
 from telepathy_runtime.memory.workload import Workload
 
 BLOCK = 256
@@ -22,17 +25,38 @@ BNB = {"adamw_32bit": (2, 4), "adamw_8bit": (2, 1), "lion": (1, 4), "lion_8bit":
 
 
 class Trained(NamedTuple):
-    """The trained parameters; shapes are (rows, columns)."""
+    """The trained parameters. A shape is (rows, columns), of all experts together (experts, rows, columns), of a vector ()."""
 
     params: int
     element: int  # bytes
-    largest: int  # number of parameters in the largest tensor
-    matrices: tuple[tuple[int, int], ...]  # of the layers; empty if unknown
-    tables: tuple[tuple[int, int], ...]  # embedding and head
+    inside: tuple[Shape, ...]  # of the layers, in order
+    tables: tuple[Shape, ...] = ()  # before the layers
+    head: tuple[Shape, ...] = ()  # behind them
+    unknown: int = 0  # parameters of unknown shapes
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        """Of all parameters, in the order in which they are stepped."""
+        return (*self.tables, *self.inside, (), *self.head)
+
+    @property
+    def largest(self) -> int:
+        """Number of parameters in the largest tensor."""
+        return max(map(_size, self.shapes))
 
     def one(self) -> Trained:
         """Only the largest tensor."""
-        return self._replace(params=self.largest, matrices=(), tables=self.tables[:1] or self.matrices[:1])
+        largest = max(self.shapes, key=_size)
+        return Trained(_size(largest), self.element, (), (largest,))
+
+
+def _size(shape: Shape) -> int:
+    return prod(shape) if shape else 0
+
+
+def _means(shape: Shape) -> int:
+    """The rows and columns of all matrices of a tensor."""
+    return prod(shape[:-2]) * sum(shape[-2:])
 
 
 def optimizer_bytes(name: str, trained: Trained) -> int:
@@ -45,37 +69,40 @@ def optimizer_bytes(name: str, trained: Trained) -> int:
         return count * (params * element + (4 * -(-params // BLOCK) if element == 1 else 0))
     if name in PAGED:
         return 0
-    inside = sum(rows * columns for rows, columns in trained.matrices)
     if name == "muon":  # momentum for the layers' matrices, AdamW for the rest
+        inside = trained.unknown + sum(map(_size, _matrices(trained)))
         return (inside + 2 * (params - inside)) * trained.element
     # Adafactor: in float32, the mean square of each row and column, and of each element of other tensors.
-    every = (*trained.matrices, *trained.tables)
-    vectors = params - sum(rows * columns for rows, columns in every)
-    return 4 * (sum(rows + columns for rows, columns in every) + max(vectors, 0))
+    vectors = params - trained.unknown - sum(map(_size, trained.shapes))
+    return 4 * (sum(map(_means, trained.shapes)) + max(vectors, 0))
+
+
+def _matrices(trained: Trained) -> list[Shape]:
+    """What Muon steps: matrices of layers, but no experts, which are one tensor."""
+    return [shape for shape in trained.inside if len(shape) == 2]
 
 
 def step_transient(work: Workload, trained: Trained) -> int:
     """Bytes that optimizer.step() needs in addition to gradients and states."""
-    gradients, largest = trained.params * trained.element, trained.largest * trained.element
+    gradients = trained.params * trained.element
     if work.optimizer == "adamw" and work.opt_impl != "fused":
-        if work.opt_impl == "foreach":
-            return gradients
         # One tensor at a time: two of its size, beside one of the tensor's before.
-        sizes = [rows * columns for rows, columns in trained.matrices]
-        after = [before + 2 * size for before, size in pairwise(sizes)]
-        return max([2 * largest, *(each * trained.element for each in after)])
+        return gradients if work.opt_impl == "foreach" else trained.element * one_by_one(trained.shapes, 2, 1)
     if work.optimizer == "adafactor":
-        # For one tensor at a time: the gradient and the weight in float32, the update, and its square. For
-        # the layers' matrices, the previous update is still alive.
-        inside = max((rows * columns for rows, columns in trained.matrices), default=0)
-        return 4 * max(4 * trained.largest, 5 * inside)
+        # For one tensor at a time, in float32: the update and its square, beside the previous update, and copies of gradient and weight.
+        return 4 * one_by_one(trained.shapes, 2 if trained.element == 4 else 4, 1)
     if work.optimizer == "muon":
-        rest = trained.params - sum(rows * columns for rows, columns in trained.matrices)
+        matrices = _matrices(trained)
+        rest = trained.params - trained.unknown - sum(map(_size, matrices))
         # A matrix is orthogonalised in bfloat16: its update, and two copies and two squares of its shorter
         # side.
-        turned = [
-            2 * (3 * rows * columns + 2 * min(rows, columns) ** 2) for rows, columns in trained.matrices
-        ]
+        turned = [2 * (3 * _size(shape) + 2 * min(shape) ** 2) for shape in matrices]
         beside = rest * trained.element if work.opt_impl == "foreach" else 0
         return max([beside, *turned])
     return 0
+
+
+def one_by_one(shapes: Sequence[Shape], own: int, before: int) -> int:
+    """The most elements at once where each tensor needs `own` times its size, and `before` times that of the one before it."""
+    sizes = [0, *map(_size, shapes)]
+    return max(before * last + own * size for last, size in pairwise(sizes))

@@ -111,7 +111,10 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     read = given(model, work, spec.max_positions * (1 + kin.kinds))
 
     def attention(x: Tensor, layer: _Layer, mask: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        q, k, v = (model.adapted(x, each, layer.adapters.get(each)) for each in (layer.q, layer.k, layer.v))
+        q, k, v = (
+            model.adapted(x, each, layer.adapters.get(each), work.lora_dropout)
+            for each in (layer.q, layer.k, layer.v)
+        )
         pairs, weights = work.batch * spec.heads * work.seq_len**2, None
         if work.attn == "eager":
             out, weights = model.eager(q, k, v, work.batch, pairs, spec.attention_dropout, [mask])

@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -27,6 +28,8 @@ from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
 """Architectures whose transformers config can be made from a ModelSpec."""
+_IN_A_LAYER = re.compile(r"\.\d+\.")
+"""A number in a parameter's name."""
 TRACED_FROM = (4, 57)
 """The oldest transformers whose steps the tests trace."""
 
@@ -210,7 +213,7 @@ def optimizers_of(parameters: Any, work: Workload) -> list[torch.optim.Optimizer
         meta = params[0].device.type == "meta"
         return [OnlyStates(params) if meta else torch.optim.AdamW(params, fused=True)]
     if work.optimizer == "muon":
-        inside = [p for name, p in named if p.dim() == 2 and ".layers." in name]
+        inside = [p for name, p in named if p.dim() == 2 and _IN_A_LAYER.search(name)]
         kept = {id(p) for p in inside}
         rest = [p for p in params if id(p) not in kept]
         own = [torch.optim.Muon(inside)] if inside else []
@@ -253,9 +256,9 @@ def build_step(
         if work.regime == "lora":
             model = _with_lora(model, work)
         if work.checkpoint_every > 1:
-            _checkpoint_every(model, work.checkpoint_every)
+            _checkpoint_every(model, work.checkpoint_every, work.reentrant)
         elif work.checkpointing:
-            model.gradient_checkpointing_enable({"use_reentrant": False})
+            model.gradient_checkpointing_enable({"use_reentrant": work.reentrant})
         trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
         optimizers = [] if work.opt_in_backward or not trained else optimizers_of(trained, work)
         if work.opt_in_backward:
@@ -287,14 +290,14 @@ def build_step(
     return build
 
 
-def _checkpoint_every(model: Any, number: int) -> None:
+def _checkpoint_every(model: Any, number: int, reentrant: bool) -> None:
     """Checkpoint every n-th layer. Raises UnknownOptionError if transformers does not offer it."""
     enable = getattr(model, "activation_checkpointing_enable", None)
     if enable is None or "every_n_layers" not in signature(enable).parameters:
         raise UnknownOptionError(
             "this version of transformers checkpoints all layers or none, so checkpoint_every is not traced"
         )
-    enable({"use_reentrant": False}, every_n_layers=number)
+    enable({"use_reentrant": reentrant}, every_n_layers=number)
 
 
 def _step_in_backward(trained: list[tuple[str, Any]], work: Workload) -> None:
@@ -375,7 +378,7 @@ def _with_lora(model: Any, work: Workload) -> Any:
     # PEFT's class for causal models needs a model that generates, which an encoder does not.
     task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
     config = LoraConfig(
-        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.0, task_type=task,
+        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.1 * work.lora_dropout, task_type=task,
         use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
     )  # fmt: skip
     adapted = get_peft_model(model, config)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
+from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, norm_params, quantized_bytes
 from telepathy_runtime.models.spec import ModelSpec, element_size
@@ -38,8 +39,8 @@ def states(spec: ModelSpec, work: Workload) -> States:
     if work.modules_to_save:  # copies of whole modules, in the dtype of the weights
         table = (spec.vocab, spec.embed_dim or spec.hidden)
         tables = (table,) * len(work.modules_to_save)
-        size = spec.embedding_params
-        whole_modules = Trained(size * len(tables), element_size(work.held_dtype), size, (), tables)
+        size = spec.embedding_params * len(tables)
+        whole_modules = Trained(size, element_size(work.held_dtype), (), tables)
         gradients += whole_modules.params * whole_modules.element
         weights += whole_modules.params * whole_modules.element
         optimizer += optimizer_bytes(work.optimizer, whole_modules)
@@ -63,24 +64,17 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
     """The trained parameters and their shapes."""
     if work.regime == "full":
         e = element_size(work.held_dtype)
-        per_layer = [] if spec.counted or not spec.layers or spec.encoder_layers else layer_matrices(spec)
-        tables = [(spec.vocab, spec.embed_dim or spec.hidden)] * (1 if spec.tied else 2)
-        largest = max([spec.embedding_params, *(rows * columns for rows, columns in per_layer)])
-        return Trained(
-            spec.trained_params - _unread(spec, work),
-            e,
-            largest,
-            tuple(per_layer * spec.layers),
-            tuple(tables),
-        )
+        params, inside = spec.trained_params - _unread(spec, work), tuple(layer_tensors(spec) * spec.layers)
+        tables = tuple(first_tables(spec))
+        head = () if spec.tied or spec.head_rows >= 0 else tables[:1]
+        unknown = 0 if inside else params - sum(rows * columns for rows, columns in (*tables, *head))
+        return Trained(params, e, inside, tables, head, max(unknown, 0))
     if work.regime == "lora":
-        shapes = []
+        shapes: list[Shape] = []
         for each in targets(spec, work):
             shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
-        largest = max((rows * columns for rows, columns in shapes), default=0)
-        e = element_size(work.lora_dtype)
-        return Trained(lora_params(spec, work), e, largest, tuple(shapes * spec.layers), ())
-    return Trained(0, element_size(work.dtype), 0, (), ())
+        return Trained(lora_params(spec, work), element_size(work.lora_dtype), tuple(shapes * spec.layers))
+    return Trained(0, element_size(work.dtype), ())
 
 
 def _unread(spec: ModelSpec, work: Workload) -> int:

@@ -252,13 +252,17 @@ class Tape:
         self._again, self.kind = None, kind
         region.nodes = []
 
-    def backward(self, loss: Tensor) -> None:
-        """Go through the operations from the loss on; what is left are the gradients of the parameters."""
+    def backward(self, loss: Tensor, holds: bool = False) -> None:
+        """Go through the operations from the loss on; what is left are the gradients of the parameters.
+
+        `holds`: the caller has the gradient to begin with, so that it stays until the end.
+        """
         self.kind = "transient"
         assert loss.node is not None
         start = loss.node
         loss.node = None
         pending: dict[int, Storage] = {start.seq: Storage(self, loss.size, "transient")}
+        held = pending[start.seq] if holds else None
         ready = [(-start.seq, start)]
         waiting = {start.seq}
         leaves: dict[int, Storage] = {}
@@ -289,6 +293,7 @@ class Tape:
                     waiting.add(edge.seq)
                     heapq.heappush(ready, (-edge.seq, edge))
             node.edges = ()
+        del held
         self.kind = "activations"
 
     def _gradients_of(self, node: Node, gradient: Storage) -> list[Storage]:

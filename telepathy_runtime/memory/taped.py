@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from telepathy_runtime.memory.deberta import deberta
 from telepathy_runtime.memory.operations import Model
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.programs import Program, bert
@@ -21,10 +22,13 @@ PROGRAMS: dict[str, Callable[[Tape, Model, ModelSpec, Workload], Program]] = {
     "xlm-roberta": bert,
     "distilbert": bert,
     "electra": bert,
+    "deberta-v2": deberta,
     "t5": t5,
     "whisper": whisper,
 }
 """Model types that have one."""
+EAGER = ("deberta-v2",)
+"""Those that transformers has no sdpa for."""
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
 
@@ -46,8 +50,8 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[
         raise NotModelledError(
             f"activations of {spec.id}, whose parameters are not those of {spec.architecture}, have no closed form"
         )
-    if work.trains and work.optimizer == "adafactor":
-        held = _adafactor(model, held)
+    if work.regime == "full" and work.shard == "none":
+        held = _one_by_one(model, work, held)
     if model.copied_sizes:
         held = _beside_adapters(model, work, held)
     tape.alive |= {"weights": held.weights, "optimizer": held.optimizer, "transient": held.bucket}
@@ -76,21 +80,23 @@ def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[
     return held, _found(tape)
 
 
-def _adafactor(model: Model, held: States) -> States:
-    """The states with transformers' Adafactor, which steps one parameter at a time, and keeps the last one's update.
-
-    It needs the update and its square in float32, beside copies of gradient and weight if these are in 16 bits.
-    """
-    each, last, most = 4 * (2 if model.element == 4 else 4), 0, 0
-    for number, _ in model.trained_sizes:
-        most, last = max(most, each * number + 4 * last), number
-    return replace(held, optimizer=4 * sum(means for _, means in model.trained_sizes), step_transient=most)
+def _one_by_one(model: Model, work: Workload, held: States) -> States:
+    """The states with an optimizer that steps one parameter at a time."""
+    if work.optimizer != "adafactor" and (work.optimizer, work.opt_impl) != ("adamw", "single"):
+        return held
+    sizes = tuple((number,) for number, _ in model.trained_sizes)
+    transient = step_transient(work, Trained(0, model.element, sizes))
+    if work.optimizer == "adamw":
+        return replace(held, step_transient=transient)
+    return replace(
+        held, optimizer=4 * sum(means for _, means in model.trained_sizes), step_transient=transient
+    )
 
 
 def _beside_adapters(model: Model, work: Workload, held: States) -> States:
     """The states with those of a module that is trained as a copy."""
     number = sum(model.copied_sizes)
-    copied = Trained(number, model.element, max(model.copied_sizes), (), ())
+    copied = Trained(number, model.element, (), ((max(model.copied_sizes),),))
     return replace(
         held,
         weights=held.weights + number * model.element,
@@ -132,6 +138,6 @@ _PLAIN = (
         "kernels",
         "quantized",
     ),
-    *("checkpoint_every", "opt_in_backward", "logits", "offload"),
+    *("checkpoint_every", "reentrant", "opt_in_backward", "logits", "offload"),
 )
 """Settings that the programs know in their default alone."""

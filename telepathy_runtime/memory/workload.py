@@ -43,6 +43,7 @@ SAVED = ("embed_tokens", "lm_head")
 """Modules that PEFT can train as a whole beside the adapters."""
 OLDEST = (4, 45)
 GQA_IN_SDPA = (4, 54)
+GQA_IN_FLASH = (4, 48)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,8 @@ class Workload:
     packed: bool = (
         False  # sequences of seq_len tokens joined to one row of the batch's length, without padding
     )
-    checkpointing: bool = False  # gradient checkpointing, use_reentrant=False
+    checkpointing: bool = False  # gradient checkpointing
+    reentrant: bool = False  # with use_reentrant=True, transformers' default before 5
     checkpoint_every: int = 1  # checkpoint only every n-th layer, from the first on
     quantized: str = (
         "none"  # bitsandbytes' storage of the layers' matrices: QLoRA is regime "lora" with "nf4_double"
@@ -96,6 +98,7 @@ class Workload:
     lora_rank: int = 16
     lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
     lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
+    lora_dropout: bool = False  # a dropout before each adapter
     dora: bool = False  # use_dora: a magnitude for each output, beside the adapters
     modules_to_save: tuple[str, ...] = ()  # trained as a whole beside the adapters, as copies
     shard: str = "none"
@@ -122,8 +125,8 @@ class Workload:
             raise UnknownOptionError(
                 f"modules_to_save {', '.join(unknown)}: not modelled; known: {', '.join(SAVED)}"
             )
-        if self.regime != "lora" and (self.dora or self.modules_to_save):
-            raise UnknownOptionError("dora and modules_to_save need regime='lora'")
+        if self.regime != "lora" and (self.dora or self.modules_to_save or self.lora_dropout):
+            raise UnknownOptionError("dora, lora_dropout and modules_to_save need regime='lora'")
         if self.version < OLDEST:
             raise UnknownOptionError(
                 f"transformers {self.transformers} is not modelled; known: 4.45 and newer"
@@ -150,6 +153,8 @@ class Workload:
             )
         if self.checkpointing and self.regime == "inference":
             raise UnknownOptionError("checkpointing needs a training regime")
+        if self.reentrant and not self.checkpointing:
+            raise UnknownOptionError("reentrant needs checkpointing")
         if self.checkpoint_every > 1 and (
             not self.checkpointing or self.use_cache or self.mixed_precision or "activations" in self.offload
         ):

@@ -62,9 +62,33 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "electra":
         width = _count(text, ("embedding_size",)) or 128
         fields["embed_dim"] = 0 if width == found["hidden"] else width
+    if kind == "deberta-v2":
+        fields |= _distances(text)
     fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
     fields |= _recording(config)
     return fields | settings(config) | _cache(config, text, window, found["layers"])
+
+
+def _distances(config: Mapping[str, Any]) -> dict[str, Any]:
+    """How DeBERTa's attention reads distances; nothing if it is not as in the published models."""
+    ways = config.get("pos_att_type") or ()
+    names = {each.strip() for each in (ways.lower().split("|") if isinstance(ways, str) else ways)}
+    published = (
+        *(config.get(name) for name in ("relative_attention", "share_att_key")),
+        names == {"p2c", "c2p"},
+        config.get("norm_rel_ebd") == "layer_norm",
+        config.get("position_biased_input") is False,
+        not config.get("type_vocab_size"),
+        config.get("legacy", True),
+        config.get("conv_kernel_size", 0) in (0, 3),
+        not config.get("conv_kernel_size") or config.get("conv_act") == "gelu",
+        config.get("conv_groups", 1) == 1,
+        config.get("embedding_size", config.get("hidden_size")) == config.get("hidden_size"),
+    )
+    if not all(published):
+        return {}
+    buckets = _count(config, ("position_buckets", "max_relative_positions", "max_position_embeddings"))
+    return {"relative_buckets": buckets, "convolved": bool(config.get("conv_kernel_size"))}
 
 
 def _recording(config: Mapping[str, Any]) -> dict[str, int]:
@@ -92,6 +116,7 @@ _TIED = (
         "xlm-roberta",
         "distilbert",
         "electra",
+        "deberta-v2",
         "mpnet",
         "whisper",
         "bart",
@@ -110,6 +135,7 @@ _PLAIN_MLP = (
     "xlm-roberta",
     "distilbert",
     "electra",
+    "deberta-v2",
     "mpnet",
 )
 #: Settings of a config that decide what a layer keeps for its backward, and their names, the most common first.
@@ -139,6 +165,7 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "xlm-roberta": _BERT,
     "distilbert": _BERT,
     "electra": _BERT,
+    "deberta-v2": _BERT,
     "gpt2": _GPT2,
     "gpt_bigcode": _GPT2 | {"activation": "gelu_pytorch_tanh"},
     "gptj": {"activation": "gelu_new"},

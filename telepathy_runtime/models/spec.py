@@ -76,6 +76,7 @@ class ModelSpec:
     experts_per_token: int = 0
     shared_width: int = 0  # of an expert that reads every token
     text: str = ""  # `model_type` of the text part of a model with several parts; all dimensions are its
+    convolved: bool = False  # a convolution of the embeddings beside the first layer (DeBERTa v2)
     # Of an encoder that listens; 0: it reads tokens.
     mel_bins: int = 0
     source_positions: int = 0  # that its convolutions leave of a recording

@@ -290,6 +290,32 @@ def test_a_trainer_may_get_the_models_id(tmp_path: Path, capsys: pytest.CaptureF
         assert "train.py:3: model Qwen/Qwen2.5-1.5B" in notes and "not counted: use_vllm (line 2)" in notes
 
 
+def test_dropouts_and_reentrant_checkpointing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    script = tmp_path / "train.py"
+    text = QLORA.replace("r=RANK", "r=RANK, lora_dropout=0.05").replace(
+        "gradient_checkpointing=True",
+        "gradient_checkpointing=True, gradient_checkpointing_kwargs={'use_reentrant': True}",
+    )
+    script.write_text(text)
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    assert data["workloads"][0]["lora_dropout"] and data["workloads"][0]["reentrant"]
+    notes = "\n".join(data["notes"])
+    assert "train.py:9: a dropout before the adapters" in notes and "train.py:14: use_reentrant=True" in notes
+    # Without what they need, they are left out.
+    options = ("--no-checkpointing", "--regime", "inference", "--quantized", "none")
+    _, data = run(capsys, "estimate", "--from-script", str(script), *options)
+    assert not data["workloads"][0]["lora_dropout"] and not data["workloads"][0]["reentrant"]
+    assert "use_reentrant" not in "\n".join(data["notes"])
+    for old, new in (
+        ("lora_dropout=0.05", "lora_dropout=0.0"),
+        ("'use_reentrant': True", "'use_reentrant': False"),
+    ):
+        text = text.replace(old, new)
+    script.write_text(text)
+    _, data = run(capsys, "estimate", "--from-script", str(script))
+    assert not data["workloads"][0]["lora_dropout"] and not data["workloads"][0]["reentrant"]
+
+
 def test_a_script_that_trains_nothing_is_inference(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

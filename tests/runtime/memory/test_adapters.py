@@ -55,6 +55,15 @@ def drawn(draw: random.Random) -> tuple[str, Any, Workload]:
     return family, config, work
 
 
+def with_dropout(number: int) -> tuple[str, Any, Workload]:
+    """The same job without DoRA; some with a dropout before each adapter, some with use_reentrant=True."""
+    family, config, work = drawn(random.Random(f"adapters {number}"))
+    draw = random.Random(f"dropouts {number}")
+    dropout = draw.random() < 0.7
+    reentrant = work.checkpointing and draw.random() < 0.6
+    return family, config, work.but(dora=False, lora_dropout=dropout, reentrant=reentrant)
+
+
 def differs(number: int) -> float:
     family, config, work = drawn(random.Random(f"adapters {number}"))
     has(family)
@@ -76,6 +85,15 @@ def test_more_drawn_adapters(number: int) -> None:
 @pytest.mark.parametrize("number", range(24, 60))
 def test_many_drawn_adapters(number: int) -> None:
     assert differs(number) < 0.005
+
+
+@pytest.mark.parametrize(
+    "number", [pytest.param(each, marks=[pytest.mark.slow] * (each > 8)) for each in range(24)]
+)
+def test_dropouts_and_layers_that_run_again(number: int) -> None:
+    family, config, work = with_dropout(number)
+    has(family)
+    assert abs(error(config, work)) < 0.005
 
 
 class Found(NamedTuple):

@@ -152,7 +152,9 @@ def classifying(config: Any, work: Workload, task: str) -> Callable[[], Callable
             config, dtype=getattr(torch, work.held_dtype), attn_implementation=work.attn
         )
         names = ["q_lin", "v_lin"] if config.model_type == "distilbert" else None
-        adapters = peft.LoraConfig(r=work.lora_rank, target_modules=names, lora_dropout=0.0, task_type=task)
+        adapters = peft.LoraConfig(
+            r=work.lora_rank, target_modules=names, lora_dropout=0.1 * work.lora_dropout, task_type=task
+        )
         model = peft.get_peft_model(model.train(), adapters)
         for name, parameter in model.named_parameters():
             if "lora_" in name:
@@ -207,6 +209,7 @@ def drawn_classifier(model_type: str, number: int) -> float:
         grad_accum=draw.choice([1, 1, 2]),
         keep_outputs=False,
         transformers=transformers.__version__,
+        lora_dropout=draw.random() < 0.5,
     )
     seen = trace(classifying(config, work, task), padded=work.padded).peak_allocated
     return estimate(spec_of(config), work).peak_allocated / seen - 1

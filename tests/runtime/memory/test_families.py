@@ -12,6 +12,7 @@ from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.blocks import block, norm_saved
 from telepathy_runtime.memory.layers import FAMILIES as FORMS
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.spec import NotModelledError
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -240,3 +241,35 @@ def test_a_step_of_single_tensors_holds_a_root_of_the_one_before(how: dict[str, 
     config = config_of("llama", Shape(3, 256, 704, 8, 2, 300))
     work = Workload(seq_len=8, opt_impl="single", keep_outputs=False, transformers=transformers.__version__)
     assert abs(error(config, work.but(**how))) < 0.002
+
+
+@pytest.mark.parametrize("attn", ["sdpa", "eager"])
+@pytest.mark.parametrize("regime", ["full", "frozen_grad"])
+@pytest.mark.parametrize(
+    "model_type",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (name != "llama"))
+        for name in ("llama", "gemma", "granite", "phi3")
+    ],
+)
+def test_a_layer_that_runs_again_as_a_whole_holds_its_output(model_type: str, regime: str, attn: str) -> None:
+    config = config_of(model_type, Shape(3, 512, 1408, 8, 2, 1000))
+    work = Workload(
+        batch=2, seq_len=600, regime=regime, attn=attn, checkpointing=True, reentrant=True, opt_impl="fused",
+        keep_outputs=False, use_cache=False, transformers=transformers.__version__,
+    )  # fmt: skip
+    assert abs(error(config, work)) < 0.005
+    plain = estimate(spec_of(config), work.but(reentrant=False)).peak_allocated
+    assert estimate(spec_of(config), work).peak_allocated >= plain + 2 * work.tokens * 512
+
+
+def test_other_layers_that_run_again_as_a_whole_have_no_closed_form() -> None:
+    how = {"checkpointing": True, "reentrant": True, "keep_outputs": False, "use_cache": False}
+    for model_type, regime in (("qwen3", "full"), ("gpt2", "lora"), ("olmo2", "frozen_grad")):
+        spec = spec_of(config_of(model_type, SMALL))
+        with pytest.raises(NotModelledError, match="use_reentrant=True"):
+            estimate(spec, Workload(regime=regime, **how))
+    assert estimate(spec_of(config_of("qwen3", SMALL)), Workload(regime="lora", **how)).whole
+    spec = spec_of(config_of("glm4", SMALL))
+    with pytest.raises(NotModelledError, match="a dropout before the adapters of glm4"):
+        estimate(spec, Workload(regime="lora", lora_dropout=True))
