@@ -333,7 +333,7 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
                 if findings and not settings.strict and not rule.matters(site, settings):
                     continue
                 if findings and (settings.strict or not is_out_of_use(site, bool(rule.meta.five))):
-                    found += [Reported(site, rule, finding) for finding in findings]
+                    found += [Reported(site, rule, each._replace(detail=each.told)) for each in findings]
             except Exception as error:
                 span = site.source.place(site.start, site.end)
                 where = place_in_words(span.line, span.cell)

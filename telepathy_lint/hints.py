@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from typing import get_args as get_args
 else:
     from collections import _tuplegetter
-    from functools import cache as _cache
 
     _Alias = type(list[int])
 
@@ -46,19 +45,47 @@ else:
         """What stands between the brackets."""
         return alias.__args__
 
-    @_cache
-    def _maker(count):
-        """A function that makes a tuple of so many fields; compiling one for each class would take twenty times as long."""
-        names = ", ".join([f"_{at}" for at in range(count)])
-        return eval(f"lambda _cls, {names}: _new(_cls, ({names},))", {"_new": tuple.__new__})
+    _new = tuple.__new__
+    #: The constructors of tuples with so many fields; compiling one for each class would take twenty times as long.
+    _MAKERS = (
+        lambda _cls: _new(_cls, ()),
+        lambda _cls, a: _new(_cls, (a,)),
+        lambda _cls, a, b: _new(_cls, (a, b)),
+        lambda _cls, a, b, c: _new(_cls, (a, b, c)),
+        lambda _cls, a, b, c, d: _new(_cls, (a, b, c, d)),
+        lambda _cls, a, b, c, d, e: _new(_cls, (a, b, c, d, e)),
+        lambda _cls, a, b, c, d, e, f: _new(_cls, (a, b, c, d, e, f)),
+        lambda _cls, a, b, c, d, e, f, g: _new(_cls, (a, b, c, d, e, f, g)),
+    )
+
+    def _maker_of_many(fields, defaults):
+        """A constructor that takes more fields than those above, a little slower."""
+        optional = dict(zip(fields[len(fields) - len(defaults) :], defaults, strict=True))
+
+        def make(cls, /, *args, **given):
+            if len(args) != len(fields) or given:
+                values = {**optional, **dict(zip(fields, args)), **given}  # noqa: B905 - counted below
+                if (
+                    len(args) > len(fields)
+                    or values.keys() != {*fields}
+                    or given.keys() & {*fields[: len(args)]}
+                ):
+                    raise TypeError(f"{cls.__name__} takes {', '.join(fields)}")
+                args = map(values.__getitem__, fields)
+            return _new(cls, args)
+
+        return make
 
     def _constructor(kind, fields, defaults):
         """What makes instances of a named tuple, set up for the first of them: many classes have none in a run."""
 
         def made(cls, /, *args, **given):
-            maker = _maker(len(fields))
-            code = maker.__code__.replace(co_varnames=("_cls", *fields))
-            new = type(maker)(code, maker.__globals__, "__new__", defaults)
+            if len(fields) < len(_MAKERS):
+                maker = _MAKERS[len(fields)]
+                code = maker.__code__.replace(co_varnames=("_cls", *fields))
+                new = type(maker)(code, maker.__globals__, "__new__", defaults)
+            else:
+                new = _maker_of_many(fields, defaults)
             new.__qualname__ = f"{kind.__qualname__}.__new__"
             kind.__new__ = staticmethod(new)
             return new(cls, *args, **given)

@@ -218,7 +218,7 @@ class Reported(NamedTuple):
 
     @property
     def message(self) -> str:
-        message, detail = self.rule.meta.message, self.finding.detail
+        message, detail = self.rule.meta.message, self.finding.told
         return self.finding.message or (f"{message}: {detail}" if detail else message)
 
 

@@ -80,7 +80,7 @@ def launches_of(project: Project) -> Launches:
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    return _launches_in(project.texts())
+    return launches_in(project.texts())
 
 
 def launches_naming(project: Project, name: str) -> Mapping[str, Launched]:
@@ -94,7 +94,7 @@ def launches_naming(project: Project, name: str) -> Mapping[str, Launched]:
         launches = project.once(launches_of)
     else:
         word = os.fsencode(name)
-        launches = _launches_in((path, data) for path, data in project.texts() if word in data)
+        launches = launches_in((path, data) for path, data in project.texts() if word in data)
     if launches is None:
         raise TooLargeError
     return {
@@ -102,7 +102,8 @@ def launches_naming(project: Project, name: str) -> Mapping[str, Launched]:
     }
 
 
-def _launches_in(texts: Iterable[tuple[str, bytes]]) -> Launches:
+def launches_in(texts: Iterable[tuple[str, bytes]]) -> Launches:
+    """The commands of some of these texts, each with its path, that name a launcher."""
     launched: dict[str, Launched] = {}
     alone: set[str] = set()
     of_others = told = False

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from telepathy_lint.facts import start_commands
-from telepathy_lint.facts.launched import Launched, launched_by, launcher_in, launches_of
-from telepathy_lint.facts.start_commands import PROGRAM, may_name, names
+from telepathy_lint.facts.launched import Launched, launched_by, launcher_in, launches_in, launches_of
+from telepathy_lint.facts.start_commands import PROGRAM, has_name, last_name, may_name, names
 from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.hints import NamedTuple
@@ -54,6 +54,9 @@ _LAUNCHER_WORDS = tuple(
     for quote in (b"'", b'"')
 )
 _SETTINGS = (".yaml", ".yml")
+#: This many names are searched for one by one, as for a commit of a few files. After that, all commands are read once, which
+#: takes as long as forty searches in a project of two hundred files.
+_FEW_NAMES = 20
 
 
 class Starts(NamedTuple):
@@ -73,6 +76,13 @@ class Starts(NamedTuple):
     shown: bool
     #: Whether there is a README or another document.
     documented: bool
+
+
+class Starting(NamedTuple):
+    """The commands of a project that name a file, in part of what `Starts` has."""
+
+    plain: frozenset[str]
+    wrapped: frozenset[str]
 
 
 class Launching(NamedTuple):
@@ -121,20 +131,25 @@ def _may_be_launched(site: Site) -> bool:
         return False  # nothing is known of a file alone; a notebook has one kernel
     if launched_by(site) is not None:
         return True
-    starts, launching = project.once(starts_of), project.once(launching_of)
-    if starts is None or launching is None:
-        return True
     importers = modules.importers(path)
     entries = (path, *importers[1]) if importers is not None else (path,)
-    if any(names(each, entry) for each in starts.wrapped for entry in entries):
+    plain: set[str] = set()
+    wrapped: set[str] = set()
+    for name in dict.fromkeys(map(last_name, entries)):
+        starting = project.about(name, starts_naming)
+        if starting is None:
+            return True
+        plain |= starting.plain
+        wrapped |= starting.wrapped
+    if any(names(each, entry) for each in wrapped for entry in entries):
         return True
-    files = [os.fsencode(os.path.basename(entry)) for entry in entries if entry.endswith(".py")]
-    starters = [project.content(each) for each in launching.paths if each not in entries]
-    if any(file in code for file in files for code in starters):
-        return True  # code that speaks of ranks names the file: it may start it in several processes
-    if not (starts.launches_others or launching.launches_others or starts.told):
+    for file in dict.fromkeys(os.path.basename(entry) for entry in entries if entry.endswith(".py")):
+        starters = project.about(file, starters_naming)
+        if starters is None or not starters <= set(entries):
+            return True  # code that speaks of ranks names the file: it may start it in several processes
+    if any(names(each, entry) for each in plain for entry in entries):
         return False
-    return not any(names(each, entry) for each in starts.plain for entry in entries)
+    return project.once(may_launch_others) is not False
 
 
 def _is_one_process(site: Site) -> bool:
@@ -182,37 +197,114 @@ def starts_of(project: Project) -> Starts:
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    launches = project.once(launches_of)
-    if launches is None:
+    launches, told = project.once(launches_of), project.once(is_told_of_launchers)
+    if launches is None or told is None:
         raise TooLargeError
-    plain = set(launches.alone)
+    plain, wrapped = _started_by(project.texts(), project.python())
+    plain |= launches.alone
+    documented = any(start_commands.is_document(path) for path, _ in project.texts())
+    interactive = any(occurs(_INTERACTIVE, data.decode("utf-8", "replace")) for _, data in project.texts())
+    return Starts(
+        frozenset(plain),
+        launches.launched,
+        wrapped,
+        launches.of_others or _is_set(project),
+        launches.told or told,
+        interactive or bool(plain),
+        documented,
+    )
+
+
+def starts_naming(project: Project, name: str) -> Starting:
+    """The scripts and modules with this name in the commands of a project.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    plain: Iterable[str]
+    wrapped: Iterable[str]
+    if project.names_asked(starts_naming) > _FEW_NAMES:
+        starts = project.once(starts_of)
+        if starts is None:
+            raise TooLargeError
+        plain, wrapped = starts.plain, starts.wrapped
+    else:
+        word = os.fsencode(name)
+        texts = [(path, data) for path, data in project.texts() if word in data]
+        plain, wrapped = _started_by(texts, ((path, data) for path, data in project.python() if word in data))
+        plain |= launches_in(texts).alone
+    return Starting(
+        frozenset([each for each in plain if has_name(each, name)]),
+        frozenset([each for each in wrapped if has_name(each, name)]),
+    )
+
+
+def _started_by(
+    texts: Iterable[tuple[str, bytes]], python: Iterable[tuple[str, bytes]]
+) -> tuple[set[str], dict[str, Launched]]:
+    """The scripts and modules that commands start as one process, and those that are given to another program."""
+    plain: set[str] = set()
     wrapped: dict[str, Launched] = {}
-    others, told = launches.of_others, launches.told
-    shown = documented = False
-    for path, data in project.texts():
+    for path, data in texts:
         document = start_commands.is_document(path)
-        text = data.decode("utf-8", "replace")
-        documented = documented or document
-        shown = shown or occurs(_INTERACTIVE, text)
-        told = told or (document and occurs(_TOLD, text))
-        others = others or (path.lower().endswith(_SETTINGS) and re.search(_SET, text) is not None)
-        for line, command, in_code in start_commands.commands(text, document):
+        for line, command, in_code in start_commands.commands(data.decode("utf-8", "replace"), document):
             if launcher_in(command) is not None:
                 continue
             plain |= set(start_commands.plainly_started(command))
             for script, program in start_commands.given_to_others(command) if in_code else ():
                 wrapped.setdefault(script, Launched(path, line, program))
-    for _, data in project.python():
+    for _, data in python:
         plain |= set(_plain_in_code(data))
-    return Starts(
-        frozenset(plain),
-        launches.launched,
-        wrapped,
-        others,
-        told,
-        shown or bool(plain),
-        documented,
+    return plain, wrapped
+
+
+def may_launch_others(project: Project) -> bool:
+    """Whether a project shows a launcher without what it starts: in a document, the settings, a script or code.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    if project.once(is_told_of_launchers) or _is_set(project):
+        return True
+    launches = project.once(launches_of)
+    if launches is None or launches.of_others or launches.told:
+        return True
+    return any(_runs_a_launcher(data) and _launches_in_code(data) for _, data in project.python())
+
+
+def is_told_of_launchers(project: Project) -> bool:
+    """Whether a document speaks of training in several processes.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    return any(
+        start_commands.is_document(path) and occurs(_TOLD, data.decode("utf-8", "replace"))
+        for path, data in project.texts()
     )
+
+
+def _is_set(project: Project) -> bool:
+    """Whether a file of settings turns on a launcher."""
+    return any(
+        path.lower().endswith(_SETTINGS) and re.search(_SET, data.decode("utf-8", "replace")) is not None
+        for path, data in project.texts()
+    )
+
+
+def starters_naming(project: Project, file: str) -> frozenset[str]:
+    """The Python files that name a file, and that several processes run, or that start them.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    word = os.fsencode(file)
+    if project.names_asked(starters_naming) > _FEW_NAMES:
+        launching = project.once(launching_of)
+        if launching is None:
+            raise TooLargeError
+        return frozenset([path for path in launching.paths if word in project.content(path)])
+    return frozenset([path for path, data in project.python() if word in data and _launches_in_code(data)])
 
 
 def launching_of(project: Project) -> Launching:

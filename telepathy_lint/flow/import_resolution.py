@@ -20,10 +20,11 @@ _MOST_FILES = 3_000
 _MOST_TEXTS = 1_000
 #: The names of files that show how a project is used: scripts and settings, documents beside code, and others by
 #: the beginning of their names.
-_SCRIPTS = (
+_SCRIPTS = frozenset({
     ".sh", ".bash", ".slurm", ".sbatch", ".sub", ".pbs", ".job", ".ps1", ".bat", ".mk", ".yaml", ".yml", ".toml",
-)  # fmt: skip
-_DOCUMENTS, _CODE = (".md", ".rst"), (".py", ".ipynb", ".sh")
+})  # fmt: skip
+_PYTHON, _DOCUMENTS = frozenset({".py", ".ipynb"}), frozenset({".md", ".rst"})
+_CODE = _PYTHON | {".sh"}
 _NAMED = (
     "README", "readme", "Readme", "INSTALL", "Makefile", "makefile", "justfile", "Justfile", "Dockerfile", "Procfile",
 )  # fmt: skip
@@ -126,24 +127,24 @@ def project_files(root: str) -> Listing:
                 entries = list(found)  # `os.walk` takes twice as long
         except OSError:
             continue
-        files = [(each.name, each.path) for each in entries if not _is_folder(each)]
-        pending += [
-            each.path
-            for each in entries
-            if each.name not in _SKIPPED
-            and not each.name.startswith(".")
-            and each.is_dir(follow_symlinks=False)
-        ]
-        python += [path for name, path in files if name.endswith((".py", ".ipynb"))]
-        # Other documents are the project's data.
-        about = (
-            folder == root or "doc" in folder[len(root) :] or any(name.endswith(_CODE) for name, _ in files)
-        )
-        texts += [
-            path
-            for name, path in files
-            if name.endswith(_SCRIPTS) or name.startswith(_NAMED) or (about and name.endswith(_DOCUMENTS))
-        ]
+        documents: list[str] = []
+        about = folder == root or "doc" in folder[len(root) :]
+        for entry in entries:
+            name = entry.name
+            if _is_folder(entry):
+                if name not in _SKIPPED and not name.startswith(".") and not entry.is_symlink():
+                    pending.append(entry.path)
+                continue
+            ending = name[name.rfind(".") :]
+            about = about or ending in _CODE
+            if ending in _PYTHON:
+                python.append(entry.path)
+            if ending in _SCRIPTS or name.startswith(_NAMED):
+                texts.append(entry.path)
+            elif ending in _DOCUMENTS:
+                documents.append(entry.path)
+        if about:  # other documents are the project's data
+            texts += documents
         if len(python) > _MOST_FILES:
             return Listing(None, None, is_repository)
     some = tuple(sorted(texts)) if len(texts) <= _MOST_TEXTS else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator
+from functools import partial
 
 from telepathy_lint.facts import placement
 from telepathy_lint.facts.in_tests import is_of_a_test
@@ -90,8 +91,7 @@ class HardcodedDeviceMap(Rule):
         written = first_written(argument.values)
         if written is None:
             return
-        cost = placement.cost_under_a_launcher(site, settings.strict)
-        yield site.at(argument, f"{shown(written)}{origin(written, site)}{f': {cost}' if cost else ''}")
+        yield site.at(argument, partial(_detail, written, site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         argument = site.argument("device_map")
@@ -127,6 +127,11 @@ class HardcodedDeviceMap(Rule):
             # accelerate may already have distributed the model over several GPUs
             kinds = tuple(kind for kind in kinds if kind not in evidence.OF_ONE_GPU)
         return evidence.withheld(site, kinds, settings.unsafe_fixes_despite)
+
+
+def _detail(value: Value, site: Site, settings: Settings) -> str:
+    cost = placement.cost_under_a_launcher(site, settings.strict)
+    return f"{shown(value)}{origin(value, site)}{f': {cost}' if cost else ''}"
 
 
 def _may_be_placed_otherwise(text: str) -> bool:

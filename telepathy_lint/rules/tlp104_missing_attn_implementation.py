@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from telepathy_lint import facts
 from telepathy_lint.facts import attention
@@ -66,8 +67,7 @@ class MissingAttnImplementation(Rule):
             return  # which has no such argument
         if sdpa.has_no_attention(site.model_id or "", site.loaded):
             return
-        elsewhere = chosen_elsewhere(site, settings) if not settings.strict else None
-        yield site.at_call(elsewhere or _chosen(site, settings))
+        yield site.at_call(partial(_chosen, site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not (is_of_a_test(site) or attention.is_settled(site, settings))
@@ -79,7 +79,10 @@ class MissingAttnImplementation(Rule):
 
 
 def _chosen(site: Site, settings: Settings) -> str:
-    """What transformers picks, by itself, for the class of the model."""
+    """What else in the project is chosen, or what transformers picks, by itself, for the class of the model."""
+    elsewhere = chosen_elsewhere(site, settings) if not settings.strict else None
+    if elsewhere is not None:
+        return elsewhere
     name = (site.model_id or "").rpartition("/")[2]
     if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version):
         return f"transformers 4.57 picks sdpa, which leaves out the soft-capping of {name or 'Gemma 2'}; eager applies it"

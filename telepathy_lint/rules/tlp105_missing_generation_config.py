@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from telepathy_lint import facts
 from telepathy_lint.facts.decided import Decision, decision, samples_unasked, ships_sampling
@@ -77,9 +78,7 @@ class MissingGenerationConfig(Rule):
             return
         if not site.lacks("generation_config"):
             return
-        # Strict findings are about the load, whatever generates.
-        asked = not settings.strict and (is_bare(site) or ships_sampling(site))
-        yield site.at_call(_detail(site, decision(site) if asked else Decision(False)))
+        yield site.at_call(partial(_detail, site, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         if not (is_bare(site) or samples_unasked(site)):
@@ -95,7 +94,10 @@ class MissingGenerationConfig(Rule):
         return evidence.withheld(site, evidence.OF_GENERATION, despite)
 
 
-def _detail(site: Site, found: Decision) -> str:
+def _detail(site: Site, settings: Settings) -> str:
+    # Strict findings are about the load, whatever generates.
+    asked = not settings.strict and (is_bare(site) or ships_sampling(site))
+    found = decision(site) if asked else Decision(False)
     if found.penalty is not None and found.where is not None:
         name = found.penalty.rpartition("/")[2]
         return f"{name} ships a repetition_penalty, which also changes the greedy decoding at {found.where}"

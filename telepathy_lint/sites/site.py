@@ -7,7 +7,7 @@ from enum import Enum
 from functools import cached_property
 
 from telepathy_lint.findings.change import Repair
-from telepathy_lint.findings.finding import Finding
+from telepathy_lint.findings.finding import Detail, Finding
 from telepathy_lint.flow.arguments import Argument
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import by_identity
@@ -108,7 +108,7 @@ class Site(_SiteFields):
     # ---- findings
 
     def at(
-        self, place: Argument | ast.AST | tuple[int, int], detail: str = "", fix: Repair | None = None
+        self, place: Argument | ast.AST | tuple[int, int], detail: Detail = "", fix: Repair | None = None
     ) -> Finding:
         """Create a finding about something that is written: an argument, a node in the site, or a range of offsets."""
         if isinstance(place, Argument):
@@ -116,7 +116,7 @@ class Site(_SiteFields):
         start, end = self.range_of(place) if isinstance(place, ast.AST) else place
         return Finding(start, end, detail, fix)
 
-    def at_call(self, detail: str = "", fix: Repair | None = None) -> Finding:
+    def at_call(self, detail: Detail = "", fix: Repair | None = None) -> Finding:
         """Create a finding about something that is missing; it points to the called function."""
         return Finding(self.start, self.source.end_of(self.call.func), detail, fix)
 

@@ -65,6 +65,47 @@ def test_an_argument_too_few_or_too_many_is_an_error() -> None:
         Point(1, z=2)  # type: ignore[call-arg]
 
 
+class Many(NamedTuple):
+    a: int
+    b: int
+    c: int
+    d: int
+    e: int
+    f: int
+    g: int
+    h: int = 8
+    i: int = 9
+
+
+def test_a_tuple_of_many_fields_is_made_as_one_of_few() -> None:
+    first = (1, 2, 3, 4, 5, 6, 7)
+    assert Many(*first) == (*first, 8, 9) == Many(*first, 8, 9)
+    assert (
+        Many(*first, i=0)
+        == (*first, 8, 0)
+        == Many(1, 2, i=0, **dict(zip("gfedc", (7, 6, 5, 4, 3), strict=True)))
+    )
+    assert Many(*first)._replace(h=0) == (*first, 0, 9)
+    assert isinstance(Many(*first), Many)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ((1, 2), {}),  # too few
+        ((1, 2, 3, 4, 5, 6, 7, 8, 9, 10), {}),  # too many
+        ((1, 2, 3, 4, 5, 6, 7), {"z": 1}),  # no such field
+        ((1, 2, 3, 4, 5, 6, 7), {"a": 1}),  # twice
+        ((1, 2, 3, 4, 5, 6, 7, 8, 9, 10), {"i": 9}),
+    ],
+)
+def test_wrong_arguments_of_a_tuple_of_many_fields_are_an_error(
+    given: tuple[int, ...], named: dict[str, int]
+) -> None:
+    with pytest.raises(TypeError):
+        Many(*given, **named)
+
+
 def test_it_is_pickled() -> None:
     assert pickle.loads(pickle.dumps(Span(1, 2, 3, 4))) == Span(1, 2, 3, 4)
 
