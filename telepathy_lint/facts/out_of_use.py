@@ -86,7 +86,7 @@ def is_of_a_repository(site: Site) -> bool:
 
 
 def _is_a_repository(project: Project) -> bool:
-    return os.path.lexists(os.path.join(project.root, ".git"))
+    return project.is_repository
 
 
 def is_out_of_use(site: Site, about_releases: bool = False) -> bool:

@@ -54,6 +54,11 @@ class Project:
         python, texts, _ = self._listing
         return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
 
+    @property
+    def is_repository(self) -> bool:
+        """Whether it is a repository, and not only a package or a folder."""
+        return self._listing.is_repository
+
     @cached_property
     def is_told_of(self) -> bool:
         """Whether there is a README, another document, or a script that shows how the project is used.
