@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from telepathy_runtime.memory.images import images_of
+from telepathy_runtime.memory.images import ALWAYS, images_of
 
 #: Auto classes, the first that knows a config is taken.
 _CLASSES = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageTextToText")
@@ -60,7 +60,7 @@ def inputs_of(
     """
     ids = torch.zeros((batch, length), dtype=torch.long)
     target = {"labels": ids} if labels else {}
-    more = images_of(config, batch, length, images, dtype) if images else {}
+    more = images_of(config, batch, length, images, dtype) if images or config.model_type in ALWAYS else {}
     if not getattr(config, "is_encoder_decoder", False):
         return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **more, **target}
     for name in ("decoder_start_token_id", "pad_token_id"):

@@ -55,8 +55,8 @@ def _size(shape: Shape) -> int:
 
 
 def _means(shape: Shape) -> int:
-    """The rows and columns of all matrices of a tensor."""
-    return prod(shape[:-2]) * sum(shape[-2:])
+    """The rows and columns of all matrices of a tensor; 0 for a vector."""
+    return prod(shape[:-2]) * sum(shape[-2:]) if len(shape) > 1 else 0
 
 
 def optimizer_bytes(name: str, trained: Trained) -> int:
@@ -73,7 +73,7 @@ def optimizer_bytes(name: str, trained: Trained) -> int:
         inside = trained.unknown + sum(map(_size, _matrices(trained)))
         return (inside + 2 * (params - inside)) * trained.element
     # Adafactor: in float32, the mean square of each row and column, and of each element of other tensors.
-    vectors = params - trained.unknown - sum(map(_size, trained.shapes))
+    vectors = params - trained.unknown - sum(_size(shape) for shape in trained.shapes if len(shape) > 1)
     return 4 * (sum(map(_means, trained.shapes)) + max(vectors, 0))
 
 
@@ -85,12 +85,10 @@ def _matrices(trained: Trained) -> list[Shape]:
 def step_transient(work: Workload, trained: Trained) -> int:
     """Bytes that optimizer.step() needs in addition to gradients and states."""
     gradients = trained.params * trained.element
-    if work.optimizer == "adamw" and work.opt_impl != "fused":
-        # One tensor at a time: two of its size, beside one of the tensor's before.
-        return gradients if work.opt_impl == "foreach" else trained.element * one_by_one(trained.shapes, 2, 1)
-    if work.optimizer == "adafactor":
-        # For one tensor at a time, in float32: the update and its square, beside the previous update, and copies of gradient and weight.
-        return 4 * one_by_one(trained.shapes, 2 if trained.element == 4 else 4, 1)
+    if work.optimizer == "adafactor" or (work.optimizer == "adamw" and work.opt_impl == "single"):
+        return one_by_one(work, trained.element, [(_size(shape), _means(shape)) for shape in trained.shapes])
+    if work.optimizer == "adamw" and work.opt_impl == "foreach":
+        return gradients
     if work.optimizer == "muon":
         matrices = _matrices(trained)
         rest = trained.params - trained.unknown - sum(map(_size, matrices))
@@ -102,7 +100,13 @@ def step_transient(work: Workload, trained: Trained) -> int:
     return 0
 
 
-def one_by_one(shapes: Sequence[Shape], own: int, before: int) -> int:
-    """The most elements at once where each tensor needs `own` times its size, and `before` times that of the one before it."""
-    sizes = [0, *map(_size, shapes)]
-    return max(before * last + own * size for last, size in pairwise(sizes))
+def one_by_one(work: Workload, element: int, tensors: Sequence[tuple[int, int]]) -> int:
+    """Bytes inside the step of AdamW with single tensors, or of Adafactor, from each tensor's numbers, and its rows and columns."""
+    if work.optimizer == "adamw":  # two of a tensor's size, beside one of the tensor's before
+        item, own, means = element, 2, 0
+    else:
+        # In float32: the update and its square, which rows and columns make, and copies of a gradient and weight in 16 bits.
+        item, own, means = 4, 2 if element == 4 else 4, 1
+    return item * max(
+        last + own * size + means * vectors for (last, _), (size, vectors) in pairwise([(0, 0), *tensors])
+    )

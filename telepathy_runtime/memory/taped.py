@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from telepathy_runtime.memory.deberta import deberta
 from telepathy_runtime.memory.operations import Model
-from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
+from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes, step_transient
 from telepathy_runtime.memory.programs import Program, bert
 from telepathy_runtime.memory.states import States, steps_together
 from telepathy_runtime.memory.t5 import t5
@@ -84,8 +84,8 @@ def _one_by_one(model: Model, work: Workload, held: States) -> States:
     """The states with an optimizer that steps one parameter at a time."""
     if work.optimizer != "adafactor" and (work.optimizer, work.opt_impl) != ("adamw", "single"):
         return held
-    sizes = tuple((number,) for number, _ in model.trained_sizes)
-    transient = step_transient(work, Trained(0, model.element, sizes))
+    tensors = [(number, means * (means != number)) for number, means in model.trained_sizes]
+    transient = one_by_one(work, model.element, tensors)
     if work.optimizer == "adamw":
         return replace(held, step_transient=transient)
     return replace(

@@ -10,9 +10,17 @@ torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory import Workload  # noqa: E402
-from telepathy_runtime.memory.standard_step import _without_packed_positions, traced  # noqa: E402
+from telepathy_runtime.memory.images import without_values  # noqa: E402
+from telepathy_runtime.memory.inputs import model_class  # noqa: E402
+from telepathy_runtime.memory.standard_step import (  # noqa: E402
+    _without_packed_positions,
+    build_step,
+    trace_workload,
+    traced,
+)
 from telepathy_runtime.memory.tracing import trace  # noqa: E402
 from tests.runtime.memory.test_traced_models import LATENT, config_of  # noqa: E402
+from tests.runtime.memory.test_tracing import allocator_peak  # noqa: E402
 
 if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20):
     pytest.skip("other releases ask in other ways", allow_module_level=True)
@@ -88,3 +96,57 @@ def test_what_is_asked_of_real_tensors_is_answered_by_torch() -> None:
     trace(build, steps=1, padded=True)
     assert asked == [False, True, False, False]
     assert not torch.all(torch.tensor([True, False]))
+
+
+#: Models whose code makes parameters on the CPU, or asks for the longest sequence, or always reads an image.
+ODD: dict[str, dict[str, Any]] = {
+    "xlnet": {"n_layer": 2, "d_model": 128, "n_head": 4, "d_inner": 256, "vocab_size": 500, "dropout": 0.0},
+    "xlm": {"n_layers": 2, "emb_dim": 128, "n_heads": 4, "vocab_size": 500, "dropout": 0.0, "attention_dropout": 0.0},
+    "diffllama": {
+        "num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "num_key_value_heads": 4,
+        "intermediate_size": 256, "vocab_size": 500, "pad_token_id": 0,
+    },
+    "git": {
+        "num_hidden_layers": 2, "hidden_size": 128, "num_attention_heads": 4, "intermediate_size": 256, "vocab_size": 500,
+        "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "vision_config": {
+            "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128, "image_size": 32,
+            "patch_size": 16,
+        },
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("model_type", ODD)
+def test_an_odd_models_trace_equals_the_real_allocator(model_type: str) -> None:
+    """Without dropout, whose masks are of another size on the CPU."""
+    config = transformers.AutoConfig.for_model(model_type, **ODD[model_type])
+    work = WORK.but(dtype="float32", attn="eager", transformers=transformers.__version__)
+    torch.manual_seed(0)
+    step = build_step(config, work)()
+    step()
+    real = allocator_peak(step)
+    weights = sum(each.numel() for each in model_class(config)._from_config(config).parameters())
+    seen = traced(config, work)
+    assert seen.built >= 4 * weights
+    assert (seen.peak_allocated - seen.built) / real == pytest.approx(1, abs=0.01)
+
+
+@pytest.mark.parametrize("model_type", ["xlnet", "diffllama"])
+def test_parameters_that_code_makes_in_float32_are_held_as_a_load_holds_them(model_type: str) -> None:
+    config = transformers.AutoConfig.for_model(model_type, **ODD[model_type])
+    held = [traced(config, WORK.but(attn="eager", dtype=each)).built for each in ("float32", "bfloat16")]
+    assert held[0] == pytest.approx(2 * held[1], rel=0.02)
+
+
+def test_a_value_is_answered_in_such_a_models_trace_alone() -> None:
+    with without_values("xlm"):
+        assert torch.zeros(2, device="meta").max().item() == 0
+        assert torch.tensor(3).item() == 3
+    with pytest.raises(RuntimeError):
+        torch.zeros((), device="meta").item()
+
+
+def test_git_reads_an_image_beside_each_sequence(tmp_path: Any) -> None:
+    config = transformers.AutoConfig.for_model("git", **ODD["git"])
+    config.save_pretrained(tmp_path)
+    assert "each sequence reads an image" in trace_workload(tmp_path, WORK).notes
