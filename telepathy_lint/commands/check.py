@@ -124,7 +124,8 @@ class Check:
             # No cached result rests on the whole project.
             selection, known_from = Selection(self.configs, self._unused()), None
         with Progress(self.quiet) as progress:
-            results = check_files(files, selection, task, self.config.jobs, progress, known_from)
+            jobs, is_last = self.config.jobs, not self.options.watch
+            results = check_files(files, selection, task, jobs, progress, known_from, is_last=is_last)
         self._note(results)
         if not files and not self.quiet:
             print("telepathy-lint: warning: no Python files under the given paths", file=sys.stderr)
@@ -158,8 +159,7 @@ class Check:
         """Report an unknown code even if no file needs the rules."""
         if not self.names_rules:
             return
-        kept = cache is not None and not self._names_files and cache.has_key(selection(self.config))
-        if not kept:
+        if cache is None or self._names_files or not cache.has_key(selection(self.config)):
             self.selection.rules(os.getcwd())
 
     @property

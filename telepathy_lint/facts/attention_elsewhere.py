@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from telepathy_lint.facts.out_of_use import is_bare
-from telepathy_lint.flow.whole_project import Project
+from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -26,6 +26,8 @@ _WORDS = (b"attn_implementation", b"use_flash_att")
 _IN_CHOICES = (b"attn_implementation", b"flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)
 _INSTALLS = "installs"
+#: This many ids are searched for one by one, as for a commit of a few files. After that, all choices are found once.
+_FEW_IDS = 2
 _FAST = ("flash", "kernels", "flex")
 
 
@@ -75,7 +77,12 @@ def chosen_elsewhere(site: Site, settings: Settings) -> str | None:
             return choice.in_words(own)
     modules = site.file.modules
     project = modules.project(own) if modules is not None else None
-    choices = (project.once(_choices) if project is not None else None) or ()
+    choices: tuple[Choice, ...] = ()
+    if project is not None:
+        named = (
+            project.about(site.model_id, choices_naming) if not bare and site.model_id is not None else None
+        )
+        choices = (project.once(_choices) if bare else named) or ()
     stated = [each for each in choices if each.path != own and _is_stated(each)]
     for choice in stated:
         if _is_of_the_same_model(choice, site) and (bare or _differs(choice)):
@@ -118,6 +125,24 @@ def _choices(project: Project) -> tuple[Choice, ...]:
         TooLargeError: the project is too large to be searched.
     """
     return tuple(each for path, data in project.python() for each in _all_in(path, data))
+
+
+def choices_naming(project: Project, model_id: str) -> tuple[Choice, ...]:
+    """The same, in the files that name a model.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    choices: Iterable[Choice]
+    if project.names_asked(choices_naming) > _FEW_IDS:
+        all_choices = project.once(_choices)
+        if all_choices is None:
+            raise TooLargeError
+        choices = all_choices
+    else:
+        word = model_id.encode("utf-8", "surrogatepass")
+        choices = (each for path, data in project.python() if word in data for each in _all_in(path, data))
+    return tuple([each for each in choices if model_id in each.named])
 
 
 def _installs(project: Project) -> tuple[Choice, ...]:

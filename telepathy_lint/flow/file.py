@@ -86,6 +86,8 @@ class File:
 
     def release(self) -> None:
         """Break reference cycles; the garbage collector is off. Do not use the file or its sites afterwards."""
+        if self.modules is not None and self.modules.frees_nothing:
+            return
         if self.modules is None or not self.modules.keeps(self.tree):
             self.tree.release()
         self.forget()

@@ -51,6 +51,8 @@ class Modules(Surroundings):
     def __init__(self, read: Callable[[str], bytes] = read_bytes, most_kept: int = _MAX_KEPT) -> None:
         super().__init__(read)
         self._most_kept = most_kept
+        #: Whether linted files stay in memory, because the process ends after a few of them.
+        self.frees_nothing = False
         self._names: dict[tuple[str, str], tuple[Value, ...] | None] = {}
         self._may_forward: dict[str, frozenset[str]] = {}
         #: The functions of each module that do, by name, once its loads were searched for.

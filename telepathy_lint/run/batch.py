@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _FEW = 64
 #: Bytes of file contents kept between the test for relevance and linting; the other files are read again.
 _HELD = 6_000_000
+#: Bytes of source from which on trees are freed, though the process ends: they take a hundred times as much.
+_FREED = 100_000
 
 Progress = Callable[[int, int], None]
 
@@ -59,9 +61,14 @@ def check_files(
     jobs: int | None = None,
     progress: Progress = lambda done, all: None,
     cache: Cache | None = None,
+    *,
+    is_last: bool = False,
 ) -> list[FileResult]:
-    """Lint the files and write the fixed ones. Returns the results of relevant files, in the order of the files."""
-    linting = Linting(selection, task, jobs, progress, cache)
+    """Lint the files and write the fixed ones. Returns the results of relevant files, in the order of the files.
+
+    With `is_last`, the process ends afterwards, and the trees of a few small files are not freed.
+    """
+    linting = Linting(selection, task, jobs, progress, cache, is_last)
     lint = linting.outcomes if cache is None else remembering(linting, cache)
     outcomes = written(lint(files))
     return [each.result for each in outcomes if each.result is not None]
@@ -77,7 +84,9 @@ class Linting:
         jobs: int | None = None,
         progress: Progress = lambda done, all: None,
         cache: Cache | None = None,
+        is_last: bool = False,
     ) -> None:
+        self.is_last = is_last
         self.selection = selection
         self.task = task
         self.jobs = jobs
@@ -156,6 +165,7 @@ class Linting:
             )
             results = pool.run(work, sizes, count)
         else:
+            modules.frees_nothing = self.is_last and sum(sizes) < _FREED
             results = []
             collector = Collector()
             for item, size in zip(work, sizes, strict=True):
