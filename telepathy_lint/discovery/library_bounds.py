@@ -11,10 +11,34 @@ Version = tuple[int, int]
 #: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
 Bounds = Mapping[str, Version | None]
 
-_NAME = r"(?P<name>huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate)(?![-_.\w])(?:\[[^\]]*\])?"
+#: Libraries of which some releases leave out transformers 5: the first of them (0.0: all), and the first that does not. Transformers 5 needs the first
+#: three (5.0 takes torch 2.2, each later one 2.4 or newer); the others limit transformers, or huggingface-hub to 0, in the metadata of their distributions.
+_LEAVE_OUT_5: Mapping[str, tuple[Version, Version]] = {
+    "huggingface-hub": ((0, 0), (1, 0)),
+    "tokenizers": ((0, 0), (0, 22)),
+    "torch": ((0, 0), (2, 4)),
+    "datasets": ((0, 0), (2, 15)),
+    "sentence-transformers": ((0, 0), (5, 2)),
+    "sae-lens": ((0, 0), (6, 37)),
+    "llama-index-llms-huggingface": ((0, 0), (0, 8)),
+    "openrlhf": ((0, 3), (0, 9)),
+    "optimum": ((1, 18), (1, 23)),
+    "transformer-lens": ((2, 16), (3, 0)),
+    "vllm": ((0, 11), (0, 19)),
+    "gradio": ((5, 39), (5, 47)),
+    "langchain-huggingface": ((1, 0), (1, 2)),
+}
+#: Libraries whose newest release (in November 2026) leaves out transformers 5 as well.
+_ALWAYS_LEAVE_OUT_5 = ("unbabel-comet", "flair", "adapters", "pyreft", "petals", "whisperx")
+#: Those of them that keep transformers at one old release of 4.
+_HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
+_KNOWN = r"huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate"
+_BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
+_NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
+_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in (*list(_LEAVE_OUT_5)[3:], *_ALWAYS_LEAVE_OUT_5))
 #: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
 _LISTED = (
-    rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?{_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
+    rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?(?P<name>{_KNOWN}|{_ANY_NAME}){_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
     r"(?P<clauses>[^;#\n\"']*)"
 )
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
@@ -30,8 +54,6 @@ _BRANCHES = r"main|master|HEAD|dev(?:elop)?"
 _BEHIND = "[,=~<>"
 _MOST_BETWEEN = 80
 _STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
-#: Libraries whose older releases leave out transformers 5: it needs these. Transformers 5.0 takes torch 2.2, each later one 2.4 or newer.
-_NEEDED = {"huggingface-hub": (1, 0), "tokenizers": (0, 22), "torch": (2, 4)}
 #: What the newest trl needs of huggingface-hub.
 _HUB_OF_TRL = (0, 34)
 #: Since which release trl needs at least which release of others; from the metadata of its distributions.
@@ -96,13 +118,22 @@ def _stated(text: str) -> list[re.Match[str]]:
 
 def leave_out_5(bounds: Bounds) -> bool:
     """Whether transformers 5 cannot be installed, or not be used, with these releases."""
-    return any((newest := bounds.get(name)) is not None and newest < least for name, least in _NEEDED.items())
+    return any(
+        newest is not None
+        and name in _LEAVE_OUT_5
+        and _LEAVE_OUT_5[name][0] <= newest < _LEAVE_OUT_5[name][1]
+        for name, newest in bounds.items()
+    ) or any(name in bounds for name in _ALWAYS_LEAVE_OUT_5)
 
 
-def allow_new_trl(bounds: Bounds) -> bool:
-    """Whether trl and peft may be new beside a transformers 4."""
+def allow_new(bounds: Bounds) -> bool:
+    """Whether trl, peft and transformers 4 may be new."""
+    if any(name in bounds for name in _HOLD_BACK):
+        return False
     tokenizers, hub = bounds.get("tokenizers"), bounds.get("huggingface-hub")
-    return (tokenizers is None or tokenizers >= _NEEDED["tokenizers"]) and (hub is None or hub >= _HUB_OF_TRL)
+    return (tokenizers is None or tokenizers >= _LEAVE_OUT_5["tokenizers"][1]) and (
+        hub is None or hub >= _HUB_OF_TRL
+    )
 
 
 def with_trl(bounds: Bounds, transformers: Version | None) -> Bounds:
@@ -122,9 +153,12 @@ def _bounds(named: Iterable[re.Match[str]]) -> Bounds:
     found: dict[str, Version | None] = {}
     for each in named:
         clauses = each["clauses"].strip()
+        name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
+        if name in _ALWAYS_LEAVE_OUT_5:
+            found[name] = None  # of any release
+            continue
         if re.search(_STATES, clauses) is None:
             continue
-        name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
         newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)
         known = found.get(name, newest)
         found[name] = None if known is None or newest is None else max(known, newest)

@@ -98,7 +98,7 @@ class Declared(NamedTuple):
         before_5 = library_bounds.leave_out_5(self.bounds)
         newest = target.newest if target is not None else LAST_OF_4 if before_5 else None
         own = self.target or self.told
-        others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new_trl(self.bounds)
+        others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new(self.bounds)
         bounds = library_bounds.with_trl(self.bounds, newest).items()
         ends = tuple((name, end) for name, end in bounds if end is not None)
         locked = target is not None and target.locked

@@ -98,9 +98,15 @@ def is_copied(text: str) -> bool:
 
 
 def is_measured(site: Site) -> bool:
-    """Whether the load asks the model for its hidden states or attentions, whose values another precision would change."""
+    """Whether the load, or a call in its file, asks for hidden states or attentions, whose values another precision would change."""
     asked = [site.argument(each) for each in ("output_hidden_states", "output_attentions")]
-    return any(each is not None and literal(each) is True for each in asked)
+    return any(each is not None and literal(each) is True for each in asked) or bool(
+        site.source.once(_asks_for_states)
+    )
+
+
+def _asks_for_states(text: str) -> bool:
+    return "output_" in text and occurs(r"\boutput_(?:hidden_states|attentions)\s*=\s*True", text)
 
 
 def is_dropped(site: Site) -> bool:

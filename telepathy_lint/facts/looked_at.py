@@ -64,10 +64,10 @@ def has_run(site: Site) -> bool:
     if number < 0:
         return False
     # It imports json, which a check of scripts does without.
-    from telepathy_lint.source.notebook_json import code_cells, count_of
+    from telepathy_lint.source.notebook_json import code_cells, was_run
 
     cells = code_cells(site.source.data)
-    return number < len(cells) and (count_of(cells[number]) is not None or bool(cells[number].get("outputs")))
+    return number < len(cells) and was_run(cells[number])
 
 
 def penalty_is_known(site: Site) -> bool:

@@ -182,7 +182,9 @@ _MANY = 3_000_000_000
 _STORED_QUANTIZED = r"(?i)(?:^|[^a-z])(?:[2-8][ _-]?bits?|int[48]|awq|gptq|bnb|nf4|fp[48]|gguf|exl2|w[48]a\d+|mxfp4|hqq|aqlm)(?![a-z])|gpt-oss"
 
 #: Large checkpoints that are float32 themselves.
-_STORED_FLOAT32 = r"(?i)(?:^|/)(?:(?:flan-|fastchat-|m|u)?t5-|t0|gpt-j|gpt-neo-|nllb-|paligemma-)"
+_STORED_FLOAT32 = (
+    r"(?i)(?:^|/)(?:(?:flan-|fastchat-|unifiedqa-(?:v2-)?|m|u)?t5-|t0|gpt-j|gpt-neo-|nllb-|paligemma-)"
+)
 
 
 def is_heavy(site: Site) -> bool:

@@ -51,7 +51,7 @@ class OutdatedOverride(Rule):
         since="0.1.0",
         kinds=("trainer_override",),
         fix="safe",
-        five=("admits", "needs"),
+        five=("others", "admits", "needs"),
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:

@@ -9,7 +9,7 @@ import sys
 
 from telepathy_lint.facts.out_of_use import is_for_trying, is_kept
 from telepathy_lint.sites import Modules
-from telepathy_lint.source.notebook_json import code_cells, count_of, parsed
+from telepathy_lint.source.notebook_json import code_cells, parsed, was_run
 from telepathy_lint.source.text import SourceError
 
 #: Folders of texts that need not be programs: data, what a model wrote, and templates.
@@ -18,9 +18,10 @@ _NO_PROGRAMS = r"(?i)data|datasets?|(?:.*[_-])?generated(?:[_-].*)?|(?:.*[_-])?(
 _WORDS = r"[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+[,;:]?[ \t]+[^\W\d_]+"
 #: A line that may be code with a mistake: it begins like a statement, calls or indexes something, or assigns.
 _LIKE_CODE = r"\s*(?:def|class|for|while|if|elif|else|try|except|with|return|from|import)\b|\s*[%!@#]|\s*[A-Za-z_][\w.]*\s*(?:[(\[=]|[-+*/]=)"
-#: A place for the reader's code, in an exercise.
+#: A place for the reader's code, in an exercise, or for a value that was blanked out.
 _TO_FILL = (
     r"(?i)\s*(?:your|insert|fill|write|add|put|enter|complete|replace)\b(?:[ \t]+[\w'`-]+){1,9}[ \t.!:]*$"
+    r"|\s*[a-z_][\w.]*[ \t]*=[ \t]*(?:#.*)?$"
 )
 #: A line of a notebook in a script: a command of the shell, or a magic.
 _OF_A_NOTEBOOK = r"\s*(?:!|%%?)\s?[A-Za-z]"
@@ -114,4 +115,4 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     outputs = cells[number].get("outputs") or []
     if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
         return True
-    return count_of(cells[number]) is None and any(count_of(each) is not None for each in cells)
+    return not was_run(cells[number]) and any(map(was_run, cells))

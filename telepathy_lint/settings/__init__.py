@@ -149,7 +149,7 @@ class Settings(NamedTuple):
         if package != "transformers":
             newest = dict(self.newest_others).get(package)
             return self.strict or newest is None or newest >= since
-        if not self.strict and self.stage == "others":
+        if not self.strict and self.stage == "others" and since >= (5, 0):
             return False
         if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
             return False

@@ -179,6 +179,11 @@ def code_cells(data: bytes) -> list[dict[str, Any]]:
     return [cell for sheet in sheets for cell in sheet.get("cells", []) if cell.get("cell_type") == "code"]
 
 
+def was_run(cell: dict[str, Any]) -> bool:
+    """Whether a cell has the number of a run, or an output where the numbers were taken out."""
+    return count_of(cell) is not None or bool(cell.get("outputs"))
+
+
 def count_of(cell: dict[str, Any]) -> object:
     """The number of a cell's last run; None if its output was cleared."""
     return cell.get("execution_count", cell.get("prompt_number"))

@@ -1935,6 +1935,56 @@ def test_the_import_that_fails_and_what_trl_removed_are_reported(
     assert {rule for rule in WHOLE if given[rule]} == found
 
 
+@pytest.mark.parametrize(
+    ("other", "after"),
+    [
+        ("datasets==2.1.0", False),
+        ("datasets==2.20.0", True),
+        ("datasets>=2.1.0", True),
+        ("sentence-transformers==3.0.1", False),
+        ("sentence_transformers~=5.2", True),
+        ("unbabel-comet>=2.2.6", False),
+        ("unbabel_comet", False),
+        ("gradio==5.40.0", False),
+        ("gradio==4.44.0", True),
+        ("vllm==0.12.0", False),
+        ("vllm>=0.6", True),
+        ("adapters-of-mine==1.0", True),
+    ],
+)
+def test_other_libraries_leave_out_transformers_5(other: str, after: bool, tmp_path: Path) -> None:
+    """Their metadata says so."""
+    for name, text in at(f"{OLD}, load_in_8bit=True)\nx = 1\n", "transformers>=4.40", other).items():
+        (tmp_path / name).write_text(text)
+    settings = Selection(Configs()).plan(str(tmp_path / "main.py")).settings
+    assert (settings.five == "admits", settings.is_before_5) == (after, not after)
+
+
+@pytest.mark.parametrize(
+    ("other", "found"),
+    [
+        ("datasets==2.1.0", {"TLP404", "TLP409"}),
+        ("unbabel-comet", {"TLP404", "TLP409"}),
+        ("adapters==0.2.2", set()),  # it holds transformers at 4.40
+        ("tokenizers==0.13.3", set()),
+    ],
+)
+def test_what_transformers_4_removed_is_reported_where_another_library_leaves_out_5(
+    other: str, found: set[str], tmp_path: Path
+) -> None:
+    code = (
+        "from transformers import Trainer\nfrom transformers.utils import send_example_telemetry\nsend_example_telemetry('x', args)\n"
+        "class Weighted(Trainer):\n    def compute_loss(self, model, inputs, return_outputs=False):\n        return model(**inputs).loss\n"
+        "Weighted(model, args, compute_metrics=metrics).train()\n"
+    )
+    for name, text in at(code, "transformers>=4.40", other).items():
+        (tmp_path / name).write_text(text)
+    plan = Selection(Configs()).plan(str(tmp_path / "main.py"))
+    source = open_source(plan.path, (tmp_path / "main.py").read_bytes())
+    given = engine.lint(source, plan.rules, plan.settings, project=Modules())
+    assert {each.code for each in given if each.code.startswith("TLP4")} == found
+
+
 @pytest.mark.parametrize("tied", ["huggingface-hub<1.0", "torch==2.2.0"])
 def test_what_trl_removed_is_reported_where_another_library_leaves_out_transformers_5(
     tied: str, tmp_path: Path

@@ -20,6 +20,9 @@ BROKEN = "plot(x, linestyl e='--')"
 ERROR = {"output_type": "error", "ename": "SyntaxError", "evalue": "", "traceback": []}
 
 
+OUTPUT = {"output_type": "stream", "name": "stdout", "text": "1"}
+
+
 def cell(source: str, count: int | None, *outputs: dict[str, Any]) -> dict[str, Any]:
     found = {"cell_type": "code", "metadata": {}, "outputs": list(outputs), "source": source}
     return {**found, "execution_count": count}
@@ -35,6 +38,13 @@ NEWER = f"{sys.version_info.major}.{sys.version_info.minor + 1}.2"
 CASES = {
     "a cell that was never run": (
         "run.ipynb", notebook(cell(BROKEN, None)), "run.ipynb", notebook(cell(BROKEN, 2))
+    ),
+    "a cell that was never run, where the numbers were taken out": (
+        "run.ipynb", notebook(cell("x = 1", None, OUTPUT), cell(BROKEN, None)).replace('"execution_count": 1', '"execution_count": null'),
+        "run.ipynb", notebook(cell("x = 1", None), cell(BROKEN, None)).replace('"execution_count": 1', '"execution_count": null'),
+    ),
+    "a value that was blanked out": (
+        "run.ipynb", notebook(cell("token = ###\nx = 1", 2)), "run.ipynb", notebook(cell("token = *###\nx = 1", 2))
     ),
     "a cell whose output is the error": (
         "run.ipynb", notebook(cell(BROKEN, 2, ERROR)), "run.ipynb", notebook(cell(BROKEN, 2, {**ERROR, "ename": "NameError"}))
