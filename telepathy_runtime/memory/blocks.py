@@ -230,7 +230,8 @@ def norm_working(spec: ModelSpec, work: Workload) -> int:
     kind = family(spec).norm
     if work.kernels != "plain" or kind == "layer":
         return 2 * e * row
-    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row
+    freed = 4 * row * (kind == "cohere")  # which keeps two copies of its input
+    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row - freed
 
 
 def _norms_work(spec: ModelSpec, work: Workload) -> int:
@@ -243,8 +244,11 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
     row = e * work.tokens * spec.hidden
     most = norm_working(spec, work) + row
     ends = (most + full * row) * bool(how.after)
-    if how.before < 2:
-        return ends
+    if how.before < 2:  # both blocks are done
+        rest = mlp_kept(spec, work) + adapters_kept(spec, work) + dropout_kept(spec, work)
+        rest += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
+        behind = weights_behind(work, spec.mlp_params + spec.attention_params)
+        return max(ends, (most + behind - rest) * (how.before == 1))
     freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed

@@ -299,8 +299,8 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
         weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
         stream = e * work.tokens * h
         at_down = rows * ((3 - full) * spec.intermediate - h) + stream + weights
-        # Before, where the outputs are put back into their order, there are three tensors of them.
-        at_down = max(at_down, 3 * rows * h + stream)
+        # Before, where the outputs are put back into their order, there are three tensors of them; more, where they are weighted in float32.
+        at_down = max(at_down, (3 + (4 - work.checkpointing) * family(spec).float_routes) * rows * h + stream)
         if family(spec).experts != "gated":
             return at_down
         # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
