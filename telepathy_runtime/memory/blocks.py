@@ -230,7 +230,8 @@ def norm_working(spec: ModelSpec, work: Workload) -> int:
     kind = family(spec).norm
     if work.kernels != "plain" or kind == "layer":
         return 2 * e * row
-    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row
+    freed = 4 * row * (kind == "cohere")  # which keeps two copies of its input
+    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row - freed
 
 
 def _norms_work(spec: ModelSpec, work: Workload) -> int:
@@ -243,8 +244,11 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
     row = e * work.tokens * spec.hidden
     most = norm_working(spec, work) + row
     ends = (most + full * row) * bool(how.after)
-    if how.before < 2:
-        return ends
+    if how.before < 2:  # both blocks are done
+        rest = mlp_kept(spec, work) + adapters_kept(spec, work) + dropout_kept(spec, work)
+        rest += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
+        behind = weights_behind(work, spec.mlp_params + spec.attention_params)
+        return max(ends, (most + behind - rest) * (how.before == 1))
     freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed
@@ -252,9 +256,10 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
 
 
 def _head_norms_work(spec: ModelSpec, work: Workload, freed: int) -> int:
-    """Additional bytes inside the backward of the norm of the keys, where `freed` bytes of the block before are freed.
+    """Additional bytes inside the backward of the norms of keys and queries, where `freed` bytes of the block before are freed.
 
-    What attention kept is freed, too; the gradients of queries, of the values' input and of the stream are there.
+    What attention kept is freed, too; the gradients of queries, of the values' input and of the stream are there. At the queries, which
+    come last, what the keys' norm kept is freed.
     """
     if not family(spec).head_norms:
         return 0
@@ -262,9 +267,13 @@ def _head_norms_work(spec: ModelSpec, work: Workload, freed: int) -> int:
     full = work.regime == "full"
     freed += norm_kept(spec, work) + adapters_kept(spec, work, frozenset("o"))
     freed += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
-    copies = 20 * tokens * kv - full * (4 if family(spec).norm == "rms32" else e) * tokens * kv
-    behind = weights_behind(work, spec.mlp_params + spec.hidden * (q + kv))
-    return copies + e * tokens * (q + 2 * spec.hidden) + behind - freed
+    scaled = full * (4 if family(spec).norm == "rms32" else e)
+    copies, stream = (20 - scaled) * tokens, 2 * e * tokens * spec.hidden
+    at_keys = copies * kv + e * tokens * q + weights_behind(work, spec.mlp_params + spec.hidden * (q + kv))
+    at_queries = copies * q + weights_behind(work, spec.mlp_params + spec.hidden * (q + 2 * kv))
+    rows = spec.kv_heads if family(spec).head_norms == "head" else 1
+    at_queries -= (4 + scaled) * tokens * kv + 4 * tokens * rows
+    return stream + max(at_keys, at_queries) - freed
 
 
 def divided(spec: ModelSpec, work: Workload) -> ModelSpec:

@@ -292,20 +292,27 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
     An activation in several operations has a gradient more. The mask of the last dropout is freed, too.
     """
     e, full, h = element_size(work.dtype), work.regime == "full", spec.hidden
-    kept, _ = ACTIVATIONS.get(spec.activation, (1, False))
+    kept, output = ACTIVATIONS.get(spec.activation, (1, False))
     branches = 3 if spec.gated_mlp else 2 + (kept > 2)
     if spec.experts:  # a row of each token for each of its experts, whose outputs are freed
         rows = e * work.tokens * spec.experts_per_token
         weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
         stream = e * work.tokens * h
         at_down = rows * ((3 - full) * spec.intermediate - h) + stream + weights
+        # Before, where the outputs are put back into their order, there are three tensors of them; more, where they are weighted in float32.
+        at_down = max(at_down, (3 + (4 - work.checkpointing) * family(spec).float_routes) * rows * h + stream)
         if family(spec).experts != "gated":
             return at_down
         # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
         freed = (1 + full) * spec.intermediate + h
         return max(at_down, rows * (h - freed) + stream * (1 + 2 * bool(spec.shared_width)) + 3 * weights)
     # The norm of the block's output is done by then.
-    wide = e * work.tokens * (branches - full) * spec.intermediate - dropout_kept(spec, work) // 2
+    own = spec.gated_mlp or not output  # else the product is what the activation keeps
+    wide = e * work.tokens * (branches - full * own) * spec.intermediate - dropout_kept(spec, work) // 2
+    if (
+        full and not spec.gated_mlp and kept == 1 and own
+    ):  # at down_proj, whose gradient the dropout makes another tensor
+        wide += e * work.tokens * h * spec.dropout
     wide -= norm_kept(spec, work, feeds=False) * (family(spec).after > 1)
     if autocast(work):  # the stream and the weight's gradient are float32; the weight's copy is freed
         return wide + 4 * work.tokens * h + (4 * new_gradients(work) - e) * h * spec.intermediate
