@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from functools import cached_property
 
-from telepathy_lint.facts.out_of_use import is_out_of_use
+from telepathy_lint.facts.out_of_use import is_bare, is_out_of_use, kinds_that_matter
 from telepathy_lint.findings.violation import (
     ORDER,
     Edit,
@@ -88,7 +88,7 @@ class Linted:
         self.settings = at_its_release(settings, source.data, source.path.endswith(".ipynb"))
         self.rules = rules if settings.strict else on_at(rules, settings.stage, self.settings.stage)
         self._scan = scan(source, self.settings, project)
-        sites = self._scan.of(kind for rule in self.rules for kind in rule.meta.kinds)
+        sites = self._scan.of(kinds_that_matter(self._scan.file, self.rules, self.settings))
         found = reported(sites, self.rules, self.settings)
         self._found = [_Found(violation_of(source, each), each) for each in found]
 
@@ -177,9 +177,8 @@ class Linted:
             for site, group in _by_site(found)
             for rewrite in self._rewriter.chosen(site, _fixable(group, self.settings), unsafe)
         ]
-        edits, carried_out = self._rewriter.plan(chosen) if chosen else ([], [])
-        answered = _answered(found, carried_out)
-        return edits, [violation._replace(fix=rewrite.fix) for violation, rewrite in answered]
+        edits, made = self._rewriter.plan(chosen) if chosen else ([], [])
+        return edits, [violation._replace(fix=rewrite.fix) for violation, rewrite in _answered(found, made)]
 
     def _with_edits(self, rewrite: Rewrite) -> Rewrite:
         edits = tuple(self._rewriter.plan([rewrite])[0])
@@ -329,6 +328,8 @@ def reported(sites: Sequence[Site], rules: Sequence[Rule], settings: Settings) -
             looking[site.kind] = [rule for rule in rules if site.kind in rule.meta.kinds]
         for rule in looking[site.kind]:
             try:
+                if site.kind in rule.meta.only_bare and not (settings.strict or is_bare(site)):
+                    continue
                 findings = list(rule.check(site, settings))
                 if findings and not settings.strict and not rule.matters(site, settings):
                     continue

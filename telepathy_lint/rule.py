@@ -35,6 +35,8 @@ class Meta(NamedTuple):
     since: str
     #: The kinds of site that the rule checks.
     kinds: tuple[Kind, ...]
+    #: Those of them at which a finding only matters, without `strict`, where nothing is known around the file (`is_bare`).
+    only_bare: tuple[Kind, ...] = ()
     #: The loader setting that a rewrite changes for this rule's findings; such a rule has no `repair`.
     setting: Setting | None = None
     #: Whether the fix preserves the program's behaviour; None if there is no fix.
@@ -92,6 +94,8 @@ class Meta(NamedTuple):
                 raise ValueError(f"{self.code}: unknown kind {kind!r}; the kinds are {', '.join(known)}")
             if kind in self.kinds[:number]:
                 raise ValueError(f"{self.code}: kind {kind!r} is listed twice")
+        if other := [kind for kind in self.only_bare if kind not in self.kinds]:
+            raise ValueError(f"{self.code}: only_bare has {other[0]!r}, which is not among its kinds")
 
     def _check_fix(self) -> None:
         if self.fix not in (None, "safe", "unsafe"):

@@ -7,7 +7,7 @@ import re
 from functools import partial
 
 from telepathy_lint.facts.attention_elsewhere import chosen_elsewhere
-from telepathy_lint.facts.out_of_use import is_alone
+from telepathy_lint.facts.out_of_use import is_alone, is_bare
 from telepathy_lint.facts.placement import is_at_work, is_on_the_cpu
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.facts.weight_sizes import is_light
@@ -37,6 +37,9 @@ def is_settled(site: Site, settings: Settings) -> bool:
     """
     if site.argument("use_flash_attention_2", "use_flash_attn") is not None:
         return True  # the rule about outdated arguments reports the first; the second belongs to a checkpoint's code
+    drops = sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
+    if site.model_id is None and not (drops or is_bare(site) or _is_all_there_is(site)):
+        return True  # nothing in a project tells of a model whose id is not written
     if is_light(site):
         return True  # the model is too small for a difference
     if (
@@ -48,7 +51,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
     if chosen_elsewhere(site, settings) is not None:
         return False
     if (
-        sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
+        drops
         and _runs_where_it_is_picked(settings)
         and not site.source.once(_samples_or_asks)
         and not site.source.once(_trains)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from telepathy_lint.facts.out_of_use import is_bare
@@ -26,8 +26,6 @@ _WORDS = (b"attn_implementation", b"use_flash_att")
 _IN_CHOICES = (b"attn_implementation", b"flash_att")
 _OWN_SWITCH = (b"use_flash_attn",)
 _INSTALLS = "installs"
-#: This many ids are searched for one by one, as for a commit of a few files. After that, all choices are found once.
-_FEW_IDS = 2
 _FAST = ("flash", "kernels", "flex")
 
 
@@ -124,7 +122,7 @@ def _choices(project: Project) -> tuple[Choice, ...]:
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    return tuple(each for path, data in project.python() for each in _all_in(path, data))
+    return tuple(each for path in _with_choices(project) for each in _found_in(path, project.content(path)))
 
 
 def choices_naming(project: Project, model_id: str) -> tuple[Choice, ...]:
@@ -133,16 +131,25 @@ def choices_naming(project: Project, model_id: str) -> tuple[Choice, ...]:
     Raises:
         TooLargeError: the project is too large to be searched.
     """
-    choices: Iterable[Choice]
-    if project.names_asked(choices_naming) > _FEW_IDS:
-        all_choices = project.once(_choices)
-        if all_choices is None:
-            raise TooLargeError
-        choices = all_choices
-    else:
-        word = model_id.encode("utf-8", "surrogatepass")
-        choices = (each for path, data in project.python() if word in data for each in _all_in(path, data))
-    return tuple([each for each in choices if model_id in each.named])
+    paths, word = project.once(_with_choices), model_id.encode("utf-8", "surrogatepass")
+    if paths is None:
+        raise TooLargeError
+    return tuple(
+        each
+        for path in paths
+        if word in (data := project.content(path))
+        for each in _found_in(path, data)
+        if model_id in each.named
+    )
+
+
+def _with_choices(project: Project) -> tuple[str, ...]:
+    """The Python files that may choose attention: few of a project do.
+
+    Raises:
+        TooLargeError: the project is too large to be searched.
+    """
+    return tuple(path for path, data in project.python() if any(word in data for word in _IN_CHOICES))
 
 
 def _installs(project: Project) -> tuple[Choice, ...]:

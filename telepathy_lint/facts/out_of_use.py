@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -13,7 +13,10 @@ from telepathy_lint.facts import not_reached
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
-from telepathy_lint.sites import Site
+from telepathy_lint.rule import Rule
+from telepathy_lint.settings import Settings
+from telepathy_lint.sites import File, Site
+from telepathy_lint.sites.site import Kind
 
 #: How the names of folders of code that is kept, not run, begin and end: old versions.
 _KEPT_BEGIN = frozenset({
@@ -65,11 +68,11 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 def is_bare(site: Site) -> bool:
     """Whether nothing is known around a file: it is in no project, or in one without documents and scripts that say what it is for."""
-    return site.file.remember("bare", partial(_is_bare, site))
+    return site.file.fact(_is_bare)
 
 
-def _is_bare(site: Site) -> bool:
-    project = _project_of(site)
+def _is_bare(file: File) -> bool:
+    project = _project_around(file)
     return project is None or not project.is_told_of
 
 
@@ -87,6 +90,19 @@ def is_of_a_repository(site: Site) -> bool:
 
 def _is_a_repository(project: Project) -> bool:
     return project.is_repository
+
+
+def kinds_that_matter(file: File | None, rules: Sequence[Rule], settings: Settings) -> frozenset[Kind]:
+    """The kinds of sites in a file at which findings of the rules may matter; no others need to be found."""
+    kinds = frozenset([kind for rule in rules for kind in rule.meta.kinds])
+    if (
+        settings.strict
+        or file is None
+        or not any(rule.meta.only_bare for rule in rules)
+        or file.fact(_is_bare)
+    ):
+        return kinds
+    return frozenset([kind for rule in rules for kind in rule.meta.kinds if kind not in rule.meta.only_bare])
 
 
 def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
@@ -148,8 +164,11 @@ def fails_anyway(site: Site) -> bool:
 
 
 def _project_of(site: Site) -> Project | None:
-    modules = site.file.modules
-    return modules.project(site.source.path) if modules is not None else None
+    return _project_around(site.file)
+
+
+def _project_around(file: File) -> Project | None:
+    return file.modules.project(file.source.path) if file.modules is not None else None
 
 
 def _is_kept(site: Site) -> bool:

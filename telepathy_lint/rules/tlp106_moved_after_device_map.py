@@ -3,7 +3,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.transformers_names import last
@@ -59,6 +58,7 @@ class MovedAfterDeviceMap(Rule):
         message="the model cannot be moved or cast",
         since="0.1.0",
         kinds=("move", "cast"),
+        only_bare=("move",),
         fix="unsafe",
     )
 
@@ -75,9 +75,6 @@ class MovedAfterDeviceMap(Rule):
         dot = site.source.end_of(site.call.func) - len(site.call.func.attr) - 1
         detail = f"device_map={shown(argument.values[0])} has placed it"
         yield site.at((dot, site.end), detail, fix=self.repair(site))
-
-    def matters(self, site: Site, settings: Settings) -> bool:
-        return site.kind == "cast" or is_bare(site)
 
     def _cast(self, site: Site) -> Iterator[Finding]:
         assert isinstance(site.call.func, ast.Attribute)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from telepathy_lint.facts.ineffective import Problem, into_model_kwargs, is_harmless, problems_of
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule
@@ -53,6 +52,7 @@ class IneffectiveLoadArgument(Rule):
         message="misleading argument",
         since="0.1.0",
         kinds=("model", "tokenizer", "pipeline", "object_pipeline"),
+        only_bare=("tokenizer",),
         fix="unsafe",
     )
 
@@ -65,8 +65,6 @@ class IneffectiveLoadArgument(Rule):
             yield site.at(each.argument, detail, fix=self.repair(site, each, problems))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if site.kind == "tokenizer" and not is_bare(site):
-            return False
         return not all(is_harmless(site, each) for each in problems_of(site))
 
     def repair(self, site: Site, problem: Problem, problems: Sequence[Problem]) -> Repair | None:

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts.in_tests import is_of_a_test
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.rule import Meta, Rule
@@ -52,6 +51,7 @@ class UnsetPadToken(Rule):
         message="the tokenizer's pad token is never set",
         since="0.1.0",
         kinds=("tokenizer",),
+        only_bare=("tokenizer",),
         setting="pad_token",
         fix="unsafe",
     )
@@ -72,7 +72,7 @@ class UnsetPadToken(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         from telepathy_lint.facts import tokenizers
 
-        return is_bare(site) and not (
+        return not (
             is_of_a_test(site)
             or tokenizers.pads_by_itself(site)
             or tokenizers.is_saved_by_a_script(site)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import decides_nothing, writes_from_an_encoder
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.shipped_decoding import ships_greedy
 from telepathy_lint.rule import Meta, Rule, literal
@@ -49,6 +48,7 @@ class ImplicitDecoding(Rule):
         message="decoding depends on the checkpoint",
         since="0.1.0",
         kinds=("generate",),
+        only_bare=("generate",),  # in a project, the load is reported if its checkpoint is known to sample
         covered_by="TLP105",
     )
 
@@ -68,8 +68,6 @@ class ImplicitDecoding(Rule):
             yield site.at_call(f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if not is_bare(site):
-            return False  # the load is reported, if its checkpoint is known to sample
         return site.argument(*_LENGTHS) is None or not all(map(_ships_no_sampling, site.about))
 
 

@@ -4,17 +4,21 @@ import ast
 import re
 from collections.abc import Iterator
 
-from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, origin, shown
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site, Value
+from telepathy_lint.sites.site import Kind
 from telepathy_lint.source.prefilter import CACHE_VARIABLES
 
 _ABSOLUTE = r"/(?!/)|[A-Za-z]:[\\/]|\\\\\w"
 #: Folders that exist in the same place on every machine, or on every machine of a hosted platform or
 #: container.
 _EVERYWHERE = r"/(?:tmp|var/tmp|dev/shm|run|content|kaggle|opt/ml|databricks|dbfs|app|cache|root/\.cache|workspace|code)(?:/|$)"
+#: All of these are reported only where nothing is known around the file.
+_KINDS: tuple[Kind, ...] = (
+    "model", "tokenizer", "pipeline", "config", "processor", "generation_config", "path",
+)  # fmt: skip
 #: Words in conditions that check the machine.
 _LOOKS = ("environ", "getenv", "exists", "is_dir", "isdir", "hostname", "platform", "uname", "node()")
 
@@ -46,7 +50,8 @@ class HardcodedCachePath(Rule):
         name="hardcoded-cache-path",
         message="machine-specific cache path",
         since="0.1.0",
-        kinds=("model", "tokenizer", "pipeline", "config", "processor", "generation_config", "path"),
+        kinds=_KINDS,
+        only_bare=_KINDS,
     )
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
@@ -59,7 +64,7 @@ class HardcodedCachePath(Rule):
                 yield site.at(argument, f"{shown(path)}{origin(path, site)}")
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return is_bare(site) and len(site.source.once(_paths_of_one_machine)) < 2
+        return len(site.source.once(_paths_of_one_machine)) < 2
 
 
 def _paths_of_one_machine(text: str) -> frozenset[str]:

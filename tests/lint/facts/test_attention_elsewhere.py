@@ -1,4 +1,4 @@
-"""Where a project chooses attention is searched for by the id of a model, until all choices are wanted anyway."""
+"""Where a project chooses attention for the model of a load: only files that name it are read closely."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from telepathy_lint.facts import attention_elsewhere
-from telepathy_lint.facts.attention_elsewhere import choices_naming
+from telepathy_lint.facts.attention_elsewhere import _choices, choices_naming
 from telepathy_lint.flow import whole_project
 from telepathy_lint.flow.project import read_bytes
 from telepathy_lint.flow.whole_project import Project
@@ -23,22 +22,18 @@ def project_of(folder: Path) -> Project:
     return Project(str(folder), read_bytes)
 
 
-def test_a_search_for_one_id_finds_what_all_choices_say_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few = project_of(tmp_path)
-    found = {model_id: few.about(model_id, choices_naming) for model_id in ("org/one", "org/two", "org/no")}
-    monkeypatch.setattr(attention_elsewhere, "_FEW_IDS", 0)
-    many = project_of(tmp_path)
-    assert found == {model_id: many.about(model_id, choices_naming) for model_id in found}
+def test_the_choices_in_files_that_name_a_model_are_found(tmp_path: Path) -> None:
+    project = project_of(tmp_path)
+    found = {
+        model_id: project.about(model_id, choices_naming) for model_id in ("org/one", "org/two", "org/no")
+    }
     said = {model_id: [each.name for each in choices or ()] for model_id, choices in found.items()}
     assert said == {"org/one": ["sage"], "org/two": ["eager"], "org/no": []}
+    every = project.once(_choices)
+    assert every is not None and sorted(each.name for each in every) == ["eager", "flash_attention_2", "sage"]
+    assert found == {name: tuple(each for each in every if name in each.named) for name in found}
 
 
-@pytest.mark.parametrize("few", [0, 2])
-def test_a_project_that_is_too_large_is_not_searched(
-    few: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_project_that_is_too_large_is_not_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(whole_project, "_MOST_BYTES", 10)
-    monkeypatch.setattr(attention_elsewhere, "_FEW_IDS", few)
     assert project_of(tmp_path).about("org/one", choices_naming) is None

@@ -57,6 +57,7 @@ def test_a_whole_definition_is_accepted() -> None:
         ({"code": "TLP777"}, "'TLP777' is not a rule code"),
         ({"code": "TLP99"}, "'TLP99' is not a rule code"),
         ({"name": "no-thing"}, "must read well after 'allow'"),
+        ({"only_bare": ("path",)}, "only_bare has 'path', which is not among its kinds"),
         ({"name": "Loud-Thing"}, "must read well after 'allow'"),
         ({"message": ""}, "message '' must not be empty"),
         (
