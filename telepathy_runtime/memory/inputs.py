@@ -34,6 +34,17 @@ def model_class(config: Any) -> Any:
     raise ValueError(f"transformers has no language model for {config.model_type}")
 
 
+def on_one_device(model: Any, dtype: torch.dtype) -> None:
+    """Put parameters where the others are that a model's code makes on the CPU and in float32, as a load does (XLNet, DiffLlama)."""
+    if torch.get_default_device().type != "meta":
+        return
+    for module in model.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            if parameter.device.type != "meta":
+                own = torch.empty(parameter.shape, dtype=dtype, device="meta")
+                setattr(module, name, torch.nn.Parameter(own, requires_grad=parameter.requires_grad))
+
+
 def hidden_of(config: Any) -> int:
     """The width of the embeddings of a model's text part."""
     text = config.get_text_config(decoder=True)

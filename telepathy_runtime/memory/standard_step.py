@@ -19,7 +19,7 @@ import torch
 
 from telepathy_runtime.memory.estimate import Estimate, Instant
 from telepathy_runtime.memory.images import ALWAYS, without_values
-from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class
+from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class, on_one_device
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
@@ -243,7 +243,7 @@ def build_step(
     def build() -> Callable[[], object]:
         dtype = getattr(torch, work.held_dtype)
         model = model_class(config)._from_config(config, **_dtype(dtype), attn_implementation=work.attn)
-        _join(model, dtype)
+        on_one_device(model, dtype)
         if on_model is not None:
             on_model(model)
         shape = (work.batch, work.seq_len)
@@ -291,17 +291,6 @@ def build_step(
         return step
 
     return build
-
-
-def _join(model: Any, dtype: torch.dtype) -> None:
-    """Put parameters where the others are that a model's code makes on the CPU and in float32, as a load does (XLNet, DiffLlama)."""
-    if torch.get_default_device().type != "meta":
-        return
-    for module in model.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            if parameter.device.type != "meta":
-                own = torch.empty(parameter.shape, dtype=dtype, device="meta")
-                setattr(module, name, torch.nn.Parameter(own, requires_grad=parameter.requires_grad))
 
 
 def _checkpoint_every(model: Any, number: int, reentrant: bool) -> None:
