@@ -39,8 +39,8 @@ class RemovedName(Rule):
     (`transformers==5.2.0`). An import is not reported if the code asks
     for the release around it, or catches the ImportError. Loads of `AutoModelForVision2Seq` are TLP107's.
     Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
-    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what trl and peft removed is reported still, up to the
-    release that the requirements allow (`trl==0.12.0`).
+    Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what transformers 4, trl and peft removed is reported
+    still, up to the release that the requirements allow (`trl==0.12.0`).
 
     Bad:
 

@@ -21,7 +21,8 @@ class OutdatedOverride(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A method that takes `*args` or `**kwargs` is
     not reported.
-    Unless strict, what is in a file of older libraries is left out, as by TLP107.
+    Unless strict, what is in a file of older libraries is left out, as by TLP107. Where only another requirement leaves out transformers 5
+    (`huggingface-hub<1.0`), what a release of transformers 4 passes is reported still.
 
     Bad:
 

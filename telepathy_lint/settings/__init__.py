@@ -66,7 +66,7 @@ class Settings(NamedTuple):
     locked: bool = False
     #: The same of other libraries ("trl"), for those with an end.
     newest_others: tuple[tuple[str, tuple[int, int]], ...] = ()
-    #: Whether only other requirements (`huggingface-hub<1.0`) leave out transformers 5, so that trl and peft may be new all the same.
+    #: Whether only other requirements (`huggingface-hub<1.0`) leave out transformers 5, so that trl, peft and transformers 4 may be new all the same.
     others_move: bool = False
 
     @property
