@@ -282,10 +282,10 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
         conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
         if name in fixed or conda or _is_of_pip(lowered):
             yield path
-        elif name == "requirements" and os.path.isdir(path):
-            yield from (
-                os.path.join(path, one) for one in sorted(os.listdir(path)) if one.endswith((".txt", ".in"))
-            )
+        elif name in ("requirements", "setup") and os.path.isdir(path):
+            for one in sorted(os.listdir(path)):
+                if _is_of_pip(one.lower()) or (name == "requirements" and one.endswith((".txt", ".in"))):
+                    yield os.path.join(path, one)
 
 
 def _is_of_pip(lowered: str) -> bool:

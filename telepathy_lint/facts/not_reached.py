@@ -14,15 +14,30 @@ from telepathy_lint.sites import Site
 #: Modules that tools write when a package is built.
 _BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
 _BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
+#: Modules that no library installs: what imports them is from another project, or they were not published.
+_OF_PROJECTS = ("utils", "util", "helpers", "prompter")
 #: Parameters before this one are given by their place as often as by their name.
 _FIRST_BY_NAME = 2
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def imports_what_is_gone(site: Site, project: Project) -> bool:
-    """Whether a file imports a module of one of the project's packages, at its top level, that the package does not have."""
-    module = site.context.scope.tree.module
-    return any(_is_gone(name, project) for name in _imported_at_the_top(module.body))
+    """Whether a file imports, at its top level, a module that a package of the project does not have, or that only projects have."""
+    tree = site.context.scope.tree
+    names = list(_imported_at_the_top(tree.module.body))
+    if any(_is_gone(name, project) for name in names):
+        return True
+    own = [first for name in names if (first := name.partition(".")[0]) in _OF_PROJECTS]
+    if not own or "sys.path" in tree.text:
+        return False
+    known = project.once(_top_names)
+    return bool(known) and any(name not in known for name in own)
+
+
+def _top_names(project: Project) -> frozenset[str]:
+    """The names of all Python files and folders of a project; none if there are too many."""
+    files = [os.path.splitext(os.path.basename(path))[0] for path in project.python_paths or ()]
+    return frozenset([*files, *map(os.path.basename, folders_of(project))])
 
 
 def _imported_at_the_top(body: list[ast.stmt]) -> Iterator[str]:

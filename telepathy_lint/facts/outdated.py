@@ -10,7 +10,10 @@ from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.rule import literal
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
+from telepathy_lint.source.occurs import occurs
 
+#: A login, and a token of the environment, which every call finds.
+_LOGS_IN = r"(?:environ|getenv)\b[^\r\n]{0,40}\b(?:HF_TOKEN|HUGGING_FACE_HUB_TOKEN)\b|(?<![\w.])(?:huggingface_hub\.|hf_hub\.)?login\("
 _STATUS = {
     ("warns", "warns"): "is deprecated",
     ("warns", "error"): "is deprecated in transformers 4 and an error in 5",
@@ -76,7 +79,7 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
         old.name == "use_auth_token"
         and five == "ignored"
         and not is_bare(site)
-        and _is_of_the_login(argument)
+        and (_is_of_the_login(argument) or site.source.once(_logs_in))
     ):
         return True
     admitted = {four} if not allows(settings, (5, 0)) else set()
@@ -93,6 +96,11 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
 def _is_of_the_login(argument: Argument) -> bool:
     """Whether a token is the one of the stored login, if any, which every release sends anyway."""
     return all(value.kind == "const" and value.data in (True, False, None) for value in argument.values)
+
+
+def _logs_in(text: str) -> bool:
+    """Whether a file logs in, or takes its token from where huggingface_hub looks for one: it is sent in every release."""
+    return occurs(_LOGS_IN, text)
 
 
 def _is_of_one_class(site: Site) -> bool:

@@ -1866,6 +1866,22 @@ CASES = {
         file(TRAINS["main.py"].replace("'auto'", "'cuda:0'"), other=""),
         file(TRAINS["main.py"].replace("'auto'", "'cuda:0'")),
     ),
+    # ---- what the readers of the twenty-eighth draw would not act on
+    "a token of the environment": Case(
+        "TLP107",
+        {**file(f"{HEAD}token = os.environ['HF_TOKEN']\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+        {**file(f"{HEAD}token = os.environ['MY_TOKEN']\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "a module that was not published": Case(
+        "TLP107",
+        {**file(f"from utils.prompter import Prompter\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"from utils.prompter import Prompter\n{OLD_CALL}", utils__prompter="class Prompter:\n    pass\n"), "README.md": ""},
+    ),
+    "requirements in a folder for the setup": Case(
+        "TLP107",
+        {**file(f"{OLD}, load_in_8bit=True)\n"), "README.md": "", "setup/requirements.txt": "transformers==4.36.2\n"},
+        {**file(f"{OLD}, load_in_8bit=True)\n"), "README.md": "", "data/requirements.txt": "transformers==4.36.2\n"},
+    ),
     "Gemma 2 with two billion parameters in float16": Case(
         "TLP103",
         file(LOADS.replace("(name", "('google/gemma-2-2b-it'").replace("torch.bfloat16", "torch.float16")),
