@@ -30,7 +30,7 @@ def imports_what_is_gone(site: Site, project: Project) -> bool:
     own = [first for name in names if (first := name.partition(".")[0]) in _OF_PROJECTS]
     if not own or "sys.path" in tree.text:
         return False
-    known = project.once(_top_names)
+    known = project.once(_top_names) or frozenset()
     return bool(known) and any(name not in known for name in own)
 
 
