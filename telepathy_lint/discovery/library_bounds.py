@@ -11,12 +11,17 @@ Version = tuple[int, int]
 #: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
 Bounds = Mapping[str, Version | None]
 
-#: Libraries of which some releases leave out transformers 5: the first of them (0.0: all), and the first that does not. Transformers 5 needs the first
-#: three (5.0 takes torch 2.2, each later one 2.4 or newer); the others limit transformers, or huggingface-hub to 0, in the metadata of their distributions.
-_LEAVE_OUT_5: Mapping[str, tuple[Version, Version]] = {
+#: What transformers 5 needs of others: library -> (the first release that leaves it out, the first later one that allows it). Transformers 5.0 takes
+#: torch 2.2, each later one 2.4 or newer.
+_NEEDED: Mapping[str, tuple[Version, Version]] = {
     "huggingface-hub": ((0, 0), (1, 0)),
     "tokenizers": ((0, 0), (0, 22)),
     "torch": ((0, 0), (2, 4)),
+}
+#: Stands for a release that does not exist yet (November 2026).
+_NEVER = (9999, 0)
+#: The same for libraries that leave out transformers 5, or huggingface-hub 1, in the metadata of their distributions.
+_LIMIT: Mapping[str, tuple[Version, Version]] = {
     "datasets": ((0, 0), (2, 15)),
     "sentence-transformers": ((0, 0), (5, 2)),
     "sae-lens": ((0, 0), (6, 37)),
@@ -27,15 +32,20 @@ _LEAVE_OUT_5: Mapping[str, tuple[Version, Version]] = {
     "vllm": ((0, 11), (0, 19)),
     "gradio": ((5, 39), (5, 47)),
     "langchain-huggingface": ((1, 0), (1, 2)),
+    "unbabel-comet": ((2, 0), _NEVER),
+    "flair": ((0, 13), _NEVER),
+    "adapters": ((0, 1), _NEVER),
+    "pyreft": ((0, 0), _NEVER),
+    "petals": ((1, 0), _NEVER),
+    "whisperx": ((3, 3), _NEVER),
 }
-#: Libraries whose newest release (in November 2026) leaves out transformers 5 as well.
-_ALWAYS_LEAVE_OUT_5 = ("unbabel-comet", "flair", "adapters", "pyreft", "petals", "whisperx")
+_LEAVE_OUT_5 = {**_NEEDED, **_LIMIT}
 #: Those of them that keep transformers at one old release of 4.
 _HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
 _KNOWN = r"huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate"
 _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
 _NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
-_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in (*list(_LEAVE_OUT_5)[3:], *_ALWAYS_LEAVE_OUT_5))
+_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in _LIMIT)
 #: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
 _LISTED = (
     rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?(?P<name>{_KNOWN}|{_ANY_NAME}){_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
@@ -118,17 +128,20 @@ def _stated(text: str) -> list[re.Match[str]]:
 
 def leave_out_5(bounds: Bounds) -> bool:
     """Whether transformers 5 cannot be installed, or not be used, with these releases."""
-    return any(
-        newest is not None
-        and name in _LEAVE_OUT_5
-        and _LEAVE_OUT_5[name][0] <= newest < _LEAVE_OUT_5[name][1]
-        for name, newest in bounds.items()
-    ) or any(name in bounds for name in _ALWAYS_LEAVE_OUT_5)
+    return any(_leaves_it_out(name, newest) for name, newest in bounds.items())
+
+
+def _leaves_it_out(name: str, newest: Version | None) -> bool:
+    """Whether a library's newest allowed release (None: the newest one of all) leaves out transformers 5."""
+    since, until = _LEAVE_OUT_5.get(name, (_NEVER, _NEVER))
+    if newest is None:
+        return since < until == _NEVER
+    return since <= newest < until
 
 
 def allow_new(bounds: Bounds) -> bool:
     """Whether trl, peft and transformers 4 may be new."""
-    if any(name in bounds for name in _HOLD_BACK):
+    if any(name in bounds and _leaves_it_out(name, bounds[name]) for name in _HOLD_BACK):
         return False
     tokenizers, hub = bounds.get("tokenizers"), bounds.get("huggingface-hub")
     return (tokenizers is None or tokenizers >= _LEAVE_OUT_5["tokenizers"][1]) and (
@@ -149,15 +162,19 @@ def with_trl(bounds: Bounds, transformers: Version | None) -> Bounds:
     return {**bounds, "trl": min(before, bounds.get("trl") or before)}
 
 
+def _is_a_line(named: re.Match[str]) -> bool:
+    """Whether a name stands without quotes: a quoted one may be a keyword, a package or an extra of the project's own."""
+    return named.string[max(named.start("name") - 1, 0)] not in "\"'"
+
+
 def _bounds(named: Iterable[re.Match[str]]) -> Bounds:
     found: dict[str, Version | None] = {}
     for each in named:
         clauses = each["clauses"].strip()
         name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
-        if name in _ALWAYS_LEAVE_OUT_5:
-            found[name] = None  # of any release
-            continue
         if re.search(_STATES, clauses) is None:
+            if not clauses and _leaves_it_out(name, None) and _is_a_line(each):
+                found.setdefault(name, None)
             continue
         newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)
         known = found.get(name, newest)

@@ -314,7 +314,7 @@ def _text(path: str) -> str:
     except OSError:
         return ""
     # PowerShell writes `pip freeze > requirements.txt` in UTF-16.
-    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 

@@ -94,7 +94,11 @@ def is_meant_to_be_float32(site: Site) -> bool:
 
 def is_copied(text: str) -> bool:
     """Whether a file gives a model to TransformerLens, which copies its weights in a dtype of its own."""
-    return "hf_model" in text and occurs(r"\bhf_model\s*=", text)
+    return (
+        "hf_model" in text
+        and ("HookedTransformer" in text or "transformer_lens" in text)
+        and occurs(r"(?m)^[^#\r\n]*\bhf_model\s*=(?!=)", text)
+    )
 
 
 def is_measured(site: Site) -> bool:
@@ -106,7 +110,9 @@ def is_measured(site: Site) -> bool:
 
 
 def _asks_for_states(text: str) -> bool:
-    return "output_" in text and occurs(r"\boutput_(?:hidden_states|attentions)\s*=\s*True", text)
+    return "output_" in text and occurs(
+        r"(?m)^[^#\r\n]*\boutput_(?:hidden_states|attentions)\s*=\s*True", text
+    )
 
 
 def is_dropped(site: Site) -> bool:

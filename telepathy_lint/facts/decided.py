@@ -101,7 +101,7 @@ def ships_sampling(site: Site) -> bool:
         return True
     model_id = named_models.written_id(site)
     ids = (model_id,) if model_id is not None else site.source.once(ids_in)
-    # One of several ids may be the load's, or none: options and callers choose it.
+    # Of several ids, the load may use any, or none of them.
     return len(ids) == 1 and shipped_decoding.samples_unasked(ids[0])
 
 

@@ -16,6 +16,7 @@ _BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
 _BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
 #: Modules that no library installs: what imports them is from another project, or they were not published.
 _OF_PROJECTS = ("utils", "util", "helpers", "prompter")
+_FROM_ELSEWHERE = rb"PYTHONPATH|submodule|\b(?:wget|curl)[ \t]"
 #: Parameters before this one are given by their place as often as by their name.
 _FIRST_BY_NAME = 2
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -27,11 +28,20 @@ def imports_what_is_gone(site: Site, project: Project) -> bool:
     names = list(_imported_at_the_top(tree.module.body))
     if any(_is_gone(name, project) for name in names):
         return True
-    own = [first for name in names if (first := name.partition(".")[0]) in _OF_PROJECTS]
-    if not own or "sys.path" in tree.text:
-        return False
+    own = [first for name in names if (first := name.partition(".")[0]) in _OF_PROJECTS and first != name]
+    if not own or site.source.path.endswith(".ipynb") or "sys.path" in tree.text:
+        return False  # a notebook may fetch them
     known = project.once(_top_names) or frozenset()
-    return bool(known) and any(name not in known for name in own)
+    return (
+        bool(known)
+        and any(name not in known for name in own)
+        and project.once(_takes_code_from_elsewhere) is False
+    )
+
+
+def _takes_code_from_elsewhere(project: Project) -> bool:
+    """Whether a script or document of a project fetches code, or says where else Python finds some."""
+    return any(re.search(_FROM_ELSEWHERE, data) for _, data in project.texts())
 
 
 def _top_names(project: Project) -> frozenset[str]:
@@ -114,6 +124,8 @@ def is_not_read(site: Site, project: Project) -> bool:
         return False
     if not isinstance(above, ast.Assign) or len(above.targets) != 1:
         return False
+    if site.source.path.endswith(".ipynb") or not isinstance(tree.parent.get(above), ast.Module):
+        return False  # an attribute of a class, or a name that a magic may read
     target = above.targets[0]
     if not isinstance(target, ast.Name) or re.search(_READS_BY_NAME, tree.text) is not None:
         return False
@@ -125,13 +137,18 @@ def is_not_read(site: Site, project: Project) -> bool:
     path = os.path.abspath(site.source.path)
     if not project.mentions_beside(path, b".from_pretrained("):
         return False
-    return path.endswith(".ipynb") or not _is_imported(path, project)
+    return not _is_imported(path, project)
 
 
 def _is_imported(path: str, project: Project) -> bool:
     """Whether another file may import a module, by its name, or its folder's for `from . import name`."""
-    name = re.escape(os.path.splitext(os.path.basename(path))[0]).encode()
-    imports = rb"\b(?:from|import)\b[^\r\n;#]{0,300}\b%b\b" % name
+    folder, file = os.path.split(path)
+    stem = os.path.splitext(file)[0]
+    name = re.escape(os.path.basename(folder) if stem.startswith("__") else stem).encode()
+    imports = (
+        rb"\b(?:from|import)\b[^\r\n;#]{0,300}\b%b\b|\bimport\s*\([^)]{0,2000}\b%b\b|import\w*\([^)\r\n]{0,200}\b%b\b"
+        % (name, name, name)
+    )
     return any(re.search(imports, data) for each, data in project.python() if each != path)
 
 
@@ -177,7 +194,11 @@ def _default_of(name: str, arguments: ast.arguments) -> ast.expr | None:
 _ONLY_DEFINES = (
     ast.Import, ast.ImportFrom, ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign,
 )  # fmt: skip
-_PLAIN_DECORATORS = r"\w*docstrings?\w*|dataclass|total_ordering|final|runtime_checkable|no_grad|inference_mode|cache|lru_cache|wraps|jit|script|compile|contextmanager"
+#: Decorators that hand what they get to nobody.
+PLAIN_DECORATORS = frozenset({
+    "dataclass", "total_ordering", "final", "override", "runtime_checkable", "staticmethod", "classmethod", "no_grad", "enable_grad",
+    "inference_mode", "cache", "lru_cache", "wraps", "jit", "script", "compile", "contextmanager",
+})  # fmt: skip
 #: Modules that a server or a tool is given by habit: `uvicorn main:app`.
 _PROGRAMS = ("main", "app", "server", "api", "cli", "run", "train", "predict", "handler", "inference")
 #: Code that imports modules, or calls functions, by names which it does not write.
@@ -210,7 +231,8 @@ def is_in_an_unused_module(site: Site, project: Project) -> bool:
 def _keeps_no_list(decorator: ast.expr) -> bool:
     """Whether a decorator is known to register nothing."""
     name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
-    return re.fullmatch(_PLAIN_DECORATORS, name.rpartition(".")[2]) is not None
+    last = name.rpartition(".")[2]
+    return "docstring" in last or last in PLAIN_DECORATORS
 
 
 def is_defined(site: Site) -> bool:

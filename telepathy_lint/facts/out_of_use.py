@@ -60,8 +60,6 @@ _OF_A_PACKAGE = ("__init__.py", "pyproject.toml", "setup.py")
 #: Code that calls functions by names which it does not write.
 _CALLS_BY_NAME = r"\bfire\.Fire\(\s*\)|\bglobals\(\)|\bgetattr\(\s*(?:sys\.modules|__import__|importlib)"
 _ENTRIES = frozenset({"main"})
-#: Decorators that hand what they get to nobody.
-_PLAIN_DECORATORS = r"(?:\w+\.)*(?:dataclass|staticmethod|classmethod|no_grad|inference_mode|enable_grad|lru_cache|cache|wraps|override)"
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -327,7 +325,7 @@ def _is_uncalled(site: Site) -> bool:
 def _keeps_the_name(decorator: ast.expr) -> bool:
     """Whether a decorator hands its function or class to nobody."""
     name = dotted(decorator.func if isinstance(decorator, ast.Call) else decorator) or ""
-    return re.fullmatch(_PLAIN_DECORATORS, name) is not None
+    return name.rpartition(".")[2] in not_reached.PLAIN_DECORATORS
 
 
 def _definitions_around(site: Site) -> list[Definition]:

@@ -13,7 +13,8 @@ from telepathy_lint.sites import Argument, Site
 from telepathy_lint.source.occurs import occurs
 
 #: A login, and a token of the environment, which every call finds.
-_LOGS_IN = r"(?:environ|getenv)\b[^\r\n]{0,40}\b(?:HF_TOKEN|HUGGING_FACE_HUB_TOKEN)\b|(?<![\w.])(?:huggingface_hub\.|hf_hub\.)?login\("
+_LOGS_IN = r"""(?:environ\[|environ\.get\(|getenv\()\s*["'](?:HF_TOKEN|HUGGING_FACE_HUB_TOKEN)["']"""
+_CALLS_LOGIN = r"(?m)^(?![^#\r\n]*\bdef\b)[^#\r\n]*(?<![\w.])(?:huggingface_hub\.|hf_hub\.)?login\("
 _STATUS = {
     ("warns", "warns"): "is deprecated",
     ("warns", "error"): "is deprecated in transformers 4 and an error in 5",
@@ -100,7 +101,7 @@ def _is_of_the_login(argument: Argument) -> bool:
 
 def _logs_in(text: str) -> bool:
     """Whether a file logs in, or takes its token from where huggingface_hub looks for one: it is sent in every release."""
-    return occurs(_LOGS_IN, text)
+    return occurs(_LOGS_IN, text) or ("huggingface_hub" in text and occurs(_CALLS_LOGIN, text))
 
 
 def _is_of_one_class(site: Site) -> bool:

@@ -58,7 +58,7 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 def is_in_danger(site: Site) -> bool:
     """Whether the project starts several processes of the file, or nothing is known of a project.
 
-    In a repository with more files of code, the first GPU by its name is the only one that the author has.
+    In a repository with more files of code, a load on the first GPU is no sign of several processes.
     """
     if started_by(site) is not None or is_alone(site):
         return True
@@ -315,7 +315,7 @@ def _is_one_place(value: Value) -> bool:
 
 
 def _is_first_gpu(value: Value) -> bool:
-    return _is_one_place(value) and value.data not in ("auto", None, "cpu")
+    return _is_one_place(value) and (isinstance(value.node, ast.Dict) or value.data in (0, *_FIRST))
 
 
 def _places_by_hand(text: str) -> bool:

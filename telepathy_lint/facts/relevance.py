@@ -126,7 +126,7 @@ _NO_END = r"pad_token(?:_id)?[\"']?\s*[=:].*|eos_token(?:_id)?\s*=.*|\bif\b.*|(?
 #: Code that drops the added tokens of a vocabulary, or the end of a text, from its ids.
 _DROPS_ENDS = r"\bif\b[^\r\n]{0,60}<=?\s*[\w.]*vocab_size\b[^\r\n]{0,20}\]|\bif\b[^\r\n]{0,60}!=\s*[\w.]*eos_token(?:_id)?\b[^\r\n]{0,20}\]"
 #: A tokenizer's call that cuts texts, with their most tokens.
-_CUTS = r"\bmax_length\s*=\s*(\d{1,9})\s*,[^()]{0,200}\btruncation\s*=\s*True|\btruncation\s*=\s*True\s*,[^()]{0,200}\bmax_length\s*=\s*(\d{1,9})"
+_CUTS = r"\bmax_length\s*=\s*([\w.]{1,80})\s*,[^()]{0,200}\btruncation\s*=\s*True|\btruncation\s*=\s*True\s*,[^()]{0,200}\bmax_length\s*=\s*([\w.]{1,80})"
 _FEW_TOKENS = 64
 #: Code that keeps or uses what was trained.
 _KEEPS_A_MODEL = r"save_pretrained|save_model|push_to_hub|save_strategy|save_steps|state_dict|merge_and_unload|\.generate\(|parse_args|evaluate\("
@@ -139,8 +139,11 @@ def keeps_what_it_trains(text: str) -> bool:
 
 def cuts_ends(text: str) -> bool:
     """Whether a file cuts all texts to so few tokens that their ends are lost."""
-    calls = re.findall(_CUTS, text) if "truncation" in text else ()
-    return bool(calls) and all(int(before or behind) <= _FEW_TOKENS for before, behind in calls)
+    if "truncation" not in text:
+        return False
+    found = re.findall(_CUTS, re.sub(r"#[^\r\n]*", "", text))
+    lengths = [before or behind for before, behind in found]
+    return bool(lengths) and all(each.isdigit() and int(each) <= _FEW_TOKENS for each in lengths)
 
 
 def has_real_ends(text: str) -> bool:

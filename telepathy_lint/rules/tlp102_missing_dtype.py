@@ -39,7 +39,7 @@ class MissingDtype(Rule):
     - projects that may install transformers 5, also if their requirements list transformers without a release: they get the checkpoint's dtype
     - projects that pin a release: their results are from float32
     - files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`
-    - loads that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and models that TransformerLens copies
+    - files that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and models that TransformerLens copies
     - loads under a comment about full precision, and loads whose other arm of a condition states a dtype: the one for the GPU, or a first attempt
     - loads whose result is dropped or given to a name that the function does not read, and loads of what the file saves
     - loads to names that no module reads, where the project loads models in other files

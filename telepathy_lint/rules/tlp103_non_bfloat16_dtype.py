@@ -24,7 +24,7 @@ class NonBfloat16Dtype(Rule):
     in one branch is fine, and so is a value that comes from a parameter, a config or a helper.
 
     Unless strict, a dtype that the call states is the author's decision, and the rule only reports one that cannot be meant: a
-    dtype that no weights can have (`int8`), float16 for families whose activations are known to overflow in it (Gemma 2 and 3, GLM-4), and
+    dtype that no weights can have (`int8`), float16 for families whose activations are known to overflow in it (Gemma 2 but for 2B, Gemma 3, GLM-4), and
     float16 for weights that are trained without a scaler, in scripts that are alone. How a project trains is told by its commands and the
     settings of its launchers as well (`--bf16`, DeepSpeed).
 

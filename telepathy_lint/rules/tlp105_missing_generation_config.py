@@ -32,6 +32,7 @@ class MissingGenerationConfig(Rule):
 
     - encoder-decoders, checkpoints that are known to ship no sampling, and tests
     - files that state a temperature or `top_p` for a model, where the checkpoint samples: they ask for it
+    - pipelines that a project's file builds and does not call
     - calls whose settings come from elsewhere, and calls of a method `generate` that the project defines itself
     - code in a branch for other models than the load's (`if "qwen3" in name`)
     - scripts that only print answers, or only measure time or memory and decode nothing
@@ -42,6 +43,7 @@ class MissingGenerationConfig(Rule):
     - scripts that talk to somebody (`input(...)`), draw at random without a seed, or set the seed of torch
     - a single answer that a script only prints, or that a cell of a notebook generates to look at
     - functions that generate and that nothing calls
+    - greedy calls, where a file of the project states a repetition penalty or the notebook's cell was run
     - scripts that the documents and commands do not name, where they name others
 
     Bad:

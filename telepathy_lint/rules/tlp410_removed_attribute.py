@@ -116,7 +116,7 @@ class RemovedAttribute(Rule):
 
 
 def _is_one_case(site: Site) -> bool:
-    """Whether the read is in a case of a conditional expression, or behind `or`."""
+    """Whether the read is in a case of a conditional expression, or behind `or` or `and`."""
     node: ast.AST = site.node
     while (above := site.file.tree.parent.get(node)) is not None and not isinstance(node, ast.stmt):
         if isinstance(above, ast.IfExp) and node is not above.test:

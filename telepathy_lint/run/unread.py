@@ -91,6 +91,13 @@ def _is_prose(text: str) -> bool:
     return True
 
 
+def _is_to_fill(lines: list[str], at: int) -> bool:
+    """Whether a line is a place to fill in; what is indented behind it would be its value."""
+    if at >= len(lines) or re.match(_TO_FILL, lines[at]) is None:
+        return False
+    return at + 1 == len(lines) or lines[at + 1][:1] not in (" ", "\t")
+
+
 def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one.
 
@@ -98,8 +105,9 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     """
     number = error.cell
     notebook = parsed(data)
-    info = notebook.get("metadata", {}).get("language_info", {})
-    version = re.match(r"(\d+)\.(\d+)", str(info.get("version", "")))
+    metadata = notebook.get("metadata")
+    info = metadata.get("language_info") if isinstance(metadata, dict) else None
+    version = re.match(r"(\d+)\.(\d+)", str(info.get("version"))) if isinstance(info, dict) else None
     if version is not None and (int(version[1]), int(version[2])) > sys.version_info[:2]:
         return True
     cells = code_cells(data)
@@ -108,11 +116,12 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     source = cells[number].get("source", "")
     text = "".join(source)
     lines = text.splitlines()
-    if _is_prose(text) or (
-        error.line <= len(lines) and re.match(_TO_FILL, lines[error.line - 1]) is not None
-    ):
+    if _is_prose(text) or _is_to_fill(lines, error.line - 1):
         return True
-    outputs = cells[number].get("outputs") or []
-    if any(str(each.get("ename")) in ("SyntaxError", "IndentationError", "TabError") for each in outputs):
+    outputs = cells[number].get("outputs")
+    errors = (
+        [each.get("ename") for each in outputs if isinstance(each, dict)] if isinstance(outputs, list) else []
+    )
+    if any(each in ("SyntaxError", "IndentationError", "TabError") for each in errors):
         return True
     return not was_run(cells[number]) and any(map(was_run, cells))

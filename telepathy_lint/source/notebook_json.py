@@ -176,7 +176,8 @@ def code_cells(data: bytes) -> list[dict[str, Any]]:
     """The code cells of a notebook, with their outputs, by their numbers."""
     notebook = parsed(data)
     sheets = notebook.get("worksheets") or [notebook]
-    return [cell for sheet in sheets for cell in sheet.get("cells", []) if cell.get("cell_type") == "code"]
+    cells = [cell for sheet in sheets if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+    return [cell for cell in cells if isinstance(cell, dict) and cell.get("cell_type") == "code"]
 
 
 def was_run(cell: dict[str, Any]) -> bool:

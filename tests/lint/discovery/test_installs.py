@@ -298,7 +298,7 @@ def test_a_release_or_later_ones() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_requirements_in_the_encodings_of_shells(encoding: str, tmp_path: Path) -> None:
     """PowerShell writes `pip freeze > requirements.txt` in UTF-16."""
-    frozen = "torch==2.5.1\r\ntransformers==4.46.1\r\n"
+    frozen = "transformers==4.46.1\r\ntorch==2.5.1\r\n"
     (tmp_path / "requirements.txt").write_bytes(frozen.encode(encoding))
     found = Targets().settings(Config(), str(tmp_path))
     assert (found.target_transformers, found.newest) == (">=4.46.1,<5", (4, 46))

@@ -1882,6 +1882,63 @@ CASES = {
         {**file(f"{OLD}, load_in_8bit=True)\n"), "README.md": "", "setup/requirements.txt": "transformers==4.36.2\n"},
         {**file(f"{OLD}, load_in_8bit=True)\n"), "README.md": "", "data/requirements.txt": "transformers==4.36.2\n"},
     ),
+    # ---- what looks like evidence, and is none
+    "a load that nothing uses, and an attribute of a class": Case(
+        "TLP102",
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "other.py": STUB},
+        {**at(STUB.replace("model =", "class Service:\n    def run(self, ids):\n        return self.model(ids)\n    model =") + "print(Service().run(ids))\n", "transformers>=4.40,<5"), "README.md": "", "other.py": STUB},
+    ),
+    "a load that nothing uses, and one of a package": Case(
+        "TLP102",
+        {"pkg/__init__.py": STUB, "requirements.txt": "transformers>=4.40,<5", "README.md": "", "other.py": STUB},
+        {"pkg/__init__.py": STUB, "requirements.txt": "transformers>=4.40,<5", "README.md": "", "other.py": f"from pkg import model\n{STUB}"},
+        path="pkg/__init__.py",
+    ),
+    "a load that nothing uses, and one of a list of imports": Case(
+        "TLP102",
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "other.py": STUB},
+        {**at(STUB, "transformers>=4.40,<5"), "README.md": "", "other.py": f"from . import (\n    one,\n    main,\n)\n{STUB}"},
+    ),
+    "TransformerLens, and a variable of this name": Case(
+        "TLP102",
+        {**at(STUB + "lens = HookedTransformer.from_pretrained(name, hf_model=model)\n", "transformers>=4.40,<5"), "README.md": ""},
+        {**at(STUB.replace("model =", "hf_model =") + "print(hf_model(ids))\n", "transformers>=4.40,<5"), "README.md": ""},
+    ),
+    "a call for hidden states, and a comment": Case(
+        "TLP102",
+        {**at(STUB + "print(model(ids, output_hidden_states=True))\n", "transformers>=4.40,<5"), "README.md": ""},
+        {**at(STUB + "print(model(ids))  # output_hidden_states=True was slow\n", "transformers>=4.40,<5"), "README.md": ""},
+    ),
+    "a login, and a function of this name": Case(
+        "TLP107",
+        {**file(f"{HEAD}from huggingface_hub import login\nlogin(token)\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+        {**file(f"{HEAD}import huggingface_hub\ndef login(user):\n    pass\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "a login, and one of another service": Case(
+        "TLP107",
+        {**file(f"{HEAD}import huggingface_hub\nhuggingface_hub.login(token)\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+        {**file(f"{HEAD}from wandb import login\nlogin()\nAutoTokenizer.from_pretrained('gpt2', use_auth_token=token)\n"), "README.md": ""},
+    ),
+    "texts that are cut to a few tokens, and to as many as an option says": Case(
+        "TLP202",
+        file(ENDS + "ids = tokenizer(texts, truncation=True, max_length=32)\n"),
+        file(ENDS + "ids = tokenizer(texts, truncation=True, max_length=args.length)\nq = tokenizer(q, truncation=True, max_length=32)\n"),
+    ),
+    "a penalty, and a sentence about it": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": "", "run.sh": "python main.py repetition_penalty=1.05\n"},
+        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": "We do not set repetition_penalty.\n"},
+    ),
+    "the first GPU as a dict, in a repository with more files": Case(
+        "TLP101",
+        file(TRAINS["main.py"].replace("'auto'", "{'': 0}"), other=""),
+        file(TRAINS["main.py"].replace("'auto'", "{'': 0}")),
+    ),
+    "a module that was not published, and one that a script fetches": Case(
+        "TLP107",
+        {**file(f"from utils.prompter import Prompter\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"from utils.prompter import Prompter\n{OLD_CALL}"), "README.md": "", "run.sh": "export PYTHONPATH=../shared\n"},
+    ),
     "Gemma 2 with two billion parameters in float16": Case(
         "TLP103",
         file(LOADS.replace("(name", "('google/gemma-2-2b-it'").replace("torch.bfloat16", "torch.float16")),
@@ -1966,6 +2023,22 @@ def test_the_import_that_fails_and_what_trl_removed_are_reported(
         ("vllm==0.12.0", False),
         ("vllm>=0.6", True),
         ("adapters-of-mine==1.0", True),
+        ("flair", False),
+        ("flair==0.11.3", True),
+        ("petals>=2.0", False),
+        ("pyreft==0.1.0", False),
+        ("whisperx==3.1.1", True),
+        ("whisperx==3.7.9", False),
+        ("adapters==0.2.2", False),
+        ("sae-lens==5.1.0", False),
+        ("sae-lens==6.40.0", True),
+        ("optimum==1.20.0", False),
+        ("optimum>=1.20", True),
+        ("openrlhf==0.8.2", False),
+        ("transformer-lens==2.16.1", False),
+        ("transformer-lens>=2.0", True),
+        ("llama-index-llms-huggingface==0.6.1", False),
+        ("langchain-huggingface==1.0.1", False),
     ],
 )
 def test_other_libraries_leave_out_transformers_5(other: str, after: bool, tmp_path: Path) -> None:
@@ -2126,3 +2199,27 @@ def test_a_project_that_cannot_get_transformers_5_is_not_told_of_it(
         project=Modules(),
     )
     assert ["5.x follows" in each.message for each in found] == [after]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "keywords = ['adapters', 'lora']\n",
+        "description = 'Adapters for language models'\n",
+        "name = 'adapters'\n",
+        "[project.optional-dependencies]\nadapters = ['peft']\n",
+        "[[tool.mypy.overrides]]\nmodule = ['flair', 'whisperx']\n",
+    ],
+)
+def test_a_word_of_a_project_is_no_requirement(text: str, tmp_path: Path) -> None:
+    listed = "[project]\ndependencies = ['transformers>=4.40']\n"
+    (tmp_path / "pyproject.toml").write_text(listed + text)
+    (tmp_path / "main.py").write_text(OLD_CALL)
+    assert Selection(Configs()).plan(str(tmp_path / "main.py")).settings.five == "admits"
+
+
+@pytest.mark.parametrize("beside", ["optimum>=1.24", "transformer-lens>=1.0"])
+def test_new_releases_hold_nothing_back(beside: str, tmp_path: Path) -> None:
+    for name, text in at(OLD_CALL, "transformers>=4.40", "huggingface-hub<1.0", beside).items():
+        (tmp_path / name).write_text(text)
+    assert Selection(Configs()).plan(str(tmp_path / "main.py")).settings.stage == "others"

@@ -43,6 +43,9 @@ CASES = {
         "run.ipynb", notebook(cell("x = 1", None, OUTPUT), cell(BROKEN, None)).replace('"execution_count": 1', '"execution_count": null'),
         "run.ipynb", notebook(cell("x = 1", None), cell(BROKEN, None)).replace('"execution_count": 1', '"execution_count": null'),
     ),
+    "a value that was blanked out, and one on the next line": (
+        "run.ipynb", notebook(cell("token =\nx = 1", 2)), "run.ipynb", notebook(cell("token =\n    x()\nx = 1", 2))
+    ),
     "a value that was blanked out": (
         "run.ipynb", notebook(cell("token = ###\nx = 1", 2)), "run.ipynb", notebook(cell("token = *###\nx = 1", 2))
     ),
@@ -98,3 +101,11 @@ def test_an_error_that_is_no_mistake_is_noted(name: str, tmp_path: Path) -> None
     assert failed(tmp_path / "a", path, text) == (0, 1)
     assert failed(tmp_path / "b", path, text, strict=True) == (1, 0)
     assert failed(tmp_path / "c", wrong_path, wrong) == (1, 0)
+
+
+@pytest.mark.parametrize("metadata", [None, [], {"language_info": None}])
+@pytest.mark.parametrize("outputs", [None, ["x"], [None], {"a": 1}])
+def test_odd_notebooks_are_read(metadata: object, outputs: object, tmp_path: Path) -> None:
+    cells = [cell(LOAD, 1), {**cell(BROKEN, 2), "outputs": outputs}, {**cell("x = 1", 3), "outputs": outputs}]
+    text = json.dumps({"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    assert failed(tmp_path, "run.ipynb", text) == (1, 0)
