@@ -206,6 +206,10 @@ class Workload:
         own = self.objective == "dpo" and self.regime == "full"
         return self.reference == "copy" or (self.reference == "auto" and own)
 
+    def plain_at_end(self, layers: int) -> int:
+        """How many of the last layers checkpointing leaves alone; 0 without checkpointing."""
+        return (layers - 1) % self.checkpoint_every if self.checkpointing else 0
+
     def as_run(self) -> Workload:
         """The job as the model sees it: a packed batch is one row, whose mask keeps its sequences apart.
 
