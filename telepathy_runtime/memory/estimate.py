@@ -107,9 +107,16 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
 
 def _as_run(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
+    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa.
+
+    Raises UnknownOptionError for flash attention where a model's only attention is eager.
+    """
     run = work.as_run()
     how = FAMILIES.get(form(spec))
+    if spec.architecture in EAGER and run.attn == "flash_attention_2":
+        raise UnknownOptionError(
+            f"transformers has no flash_attention_2 for {spec.architecture}; known: eager"
+        )
     other = spec.architecture in EAGER or (how is not None and not how.sdpa)
     return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
