@@ -113,6 +113,10 @@ class Workload:
                 )
         for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
+        if not isinstance(self.lora_dropout, bool):
+            raise UnknownOptionError(
+                f"lora_dropout says whether there is one: True or False, not {self.lora_dropout!r}"
+            )
         for name in ("new_tokens", "source_len", "image_tokens"):
             _at_least(name, getattr(self, name), 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]

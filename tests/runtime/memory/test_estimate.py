@@ -304,6 +304,10 @@ def test_an_unfrozen_target_costs_its_gradients() -> None:
         ({"lora_targets": ("query",)}, "lora_targets query: not modelled"),
         ({"regime": "lora", "modules_to_save": ("score",)}, "modules_to_save score: not modelled"),
         ({"regime": "full", "dora": True}, "dora, lora_dropout and modules_to_save need regime='lora'"),
+        (
+            {"regime": "lora", "lora_dropout": 0.1},
+            "lora_dropout says whether there is one: True or False, not 0.1",
+        ),
         ({"autocast": True, "dtype": "float32"}, "autocast needs dtype='bfloat16'"),
         ({"transformers": "4.44.2"}, "transformers 4.44.2 is not modelled; known: 4.45 and newer"),
         ({"transformers": "new"}, "transformers='new' is not a version"),
