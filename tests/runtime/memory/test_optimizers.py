@@ -104,12 +104,12 @@ def test_adafactor_of_experts_keeps_rows_and_columns() -> None:
 def test_a_lower_bound_takes_unknown_tensors_for_nothing() -> None:
     """A model of which only the number of parameters is known has at least the means of its tables."""
     spec = replace(registry.get("mistralai/Mixtral-8x7B-v0.1"), architecture="other")
-    for optimizer, states in (("adafactor", 0.0), ("muon", 1.0)):
+    for optimizer, kept in (("adafactor", 0.0), ("muon", 1.0)):
         work = Workload(regime="full", optimizer=optimizer)
         found = held(spec, work, "of a test")
         tables = 2 * prod(first_tables(spec)[0]) * 2
         rest = (found.steady - found.after_load) - (2 * tables if optimizer == "muon" else 0)
-        assert rest / (found.after_load - tables) == pytest.approx(states, abs=0.001)
+        assert rest / (found.after_load - tables) == pytest.approx(kept, abs=0.001)
 
 
 @pytest.mark.parametrize("shard", ["ddp", "zero2", "fsdp"])
