@@ -204,14 +204,14 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         return spec.architecture or "a model known by its headers alone"
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
     if (work.casts or work.dora) and not built_as_llama(family(spec), spec.experts):
-        return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
+        return f"{spec.architecture} {'under autocast' if work.casts else 'with DoRA'}"
     other = work.regime != "lora" and family(spec).head_norms
     if work.reentrant and (other or not built_as_llama(family(spec), spec.experts)):
-        return f"checkpointing of {spec.architecture} with use_reentrant=True"
+        return f"{spec.architecture} with checkpointing and use_reentrant=True"
     if work.checkpoint_every > 1 and 0 < spec.sliding_layers < spec.layers:
         return f"{spec.architecture} with checkpoint_every={work.checkpoint_every} and two kinds of attention"
     if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
-        return f"a dropout before the adapters of {spec.architecture}" + " with DoRA" * work.dora
+        return f"{spec.architecture} with a dropout before its adapters" + " and DoRA" * work.dora
     return ""
 
 

@@ -251,6 +251,22 @@ def test_every_nth_layer_of_two_kinds_has_no_closed_form() -> None:
         estimate(spec, work.but(checkpoint_every=2))
 
 
+@pytest.mark.parametrize(
+    ("model_type", "how", "what"),
+    [
+        ("gpt2", {"autocast": True}, "gpt2 under autocast"),
+        ("gpt2", {"dora": True, "lora_targets": ("c_attn",)}, "gpt2 with DoRA"),
+        ("llama", {"dora": True, "lora_dropout": True}, "llama with a dropout before its adapters and DoRA"),
+    ],
+)
+def test_what_has_no_closed_form_starts_with_the_model(
+    model_type: str, how: dict[str, Any], what: str
+) -> None:
+    spec = spec_of(config_of(model_type, SMALL))
+    with pytest.raises(NotModelledError, match=f"^activations of {what} have no closed form"):
+        estimate(spec, Workload(regime="lora", **how))
+
+
 def test_a_model_without_sdpa_is_counted_as_it_runs() -> None:
     spec = registry.get("google/gemma-2-2b")
     asked, eager = (estimate(spec, Workload(regime="full", attn=attn)) for attn in ("sdpa", "eager"))
@@ -304,11 +320,16 @@ def test_other_layers_that_run_again_as_a_whole_have_no_closed_form() -> None:
     how = {"checkpointing": True, "reentrant": True, "keep_outputs": False, "use_cache": False}
     for model_type, regime in (("qwen3", "full"), ("gpt2", "lora"), ("olmo2", "frozen_grad")):
         spec = spec_of(config_of(model_type, SMALL))
-        with pytest.raises(NotModelledError, match="use_reentrant=True"):
+        with pytest.raises(
+            NotModelledError,
+            match=f"^activations of {model_type} with checkpointing and use_reentrant=True have",
+        ):
             estimate(spec, Workload(regime=regime, **how))
     assert estimate(spec_of(config_of("qwen3", SMALL)), Workload(regime="lora", **how)).whole
     spec = spec_of(config_of("glm4", SMALL))
-    with pytest.raises(NotModelledError, match="a dropout before the adapters of glm4"):
+    with pytest.raises(
+        NotModelledError, match="^activations of glm4 with a dropout before its adapters have"
+    ):
         estimate(spec, Workload(regime="lora", lora_dropout=True))
 
 
