@@ -137,7 +137,7 @@ def test_flash_attention_is_an_error() -> None:
     "other",
     [
         {"position_biased_input": True}, {"share_att_key": False}, {"pos_att_type": ["c2p"]}, {"type_vocab_size": 2},
-        {"norm_rel_ebd": "none"}, {"legacy": False}, V2 | {"conv_act": "tanh"},
+        {"norm_rel_ebd": "none"}, {"legacy": False}, V2 | {"conv_act": "tanh"}, {"hidden_act": "relu"},
     ],
     ids=str,
 )  # fmt: skip
