@@ -328,7 +328,7 @@ def test_other_layers_that_run_again_as_a_whole_have_no_closed_form() -> None:
     assert estimate(spec_of(config_of("qwen3", SMALL)), Workload(regime="lora", **how)).whole
     spec = spec_of(config_of("glm4", SMALL))
     with pytest.raises(
-        NotModelledError, match="^activations of glm4 with a dropout before its adapters have"
+        NotModelledError, match=r"^activations of glm4 with a dropout before its adapters have"
     ):
         estimate(spec, Workload(regime="lora", lora_dropout=True))
 
