@@ -97,7 +97,8 @@ def estimate_pair(
     trained = bridge.params * e
     # The embedding is read without gradient, so it has a gradient only if it is tied to the head.
     stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e
-    # Of the bridge's matrices, only the largest is known, so Adafactor and Muon are counted as if it had no others.
+    # Of the bridge's matrices, only the largest is known. Adafactor is counted as if the others were vectors, and Muon as if AdamW
+    # stepped all of them.
     tuned = Trained(bridge.params, e, (), ((4 * target.hidden, target.hidden),))
     optimizer = optimizer_bytes(write.optimizer, tuned)
     before = stray + (trained if write.grad_accum > 1 else 0)
