@@ -86,6 +86,8 @@ def estimate_pair(
         raise UnknownOptionError("source and target of a pair must have the same batch and dtype")
     if write.shard != "none" or read.shard != "none":
         raise UnknownOptionError("sharded pairs are not modelled; known: shard='none'")
+    if write.checkpoint_every > 1:
+        raise UnknownOptionError("checkpoint_every is not modelled for pairs; known: checkpoint_every=1")
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
     if share_weights and write.checkpointing:

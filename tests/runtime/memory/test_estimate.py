@@ -359,3 +359,10 @@ def test_a_pair_refuses_what_it_does_not_model() -> None:
             estimate_pair(spec, spec, bad[0], bad[1], Adapter(1))
     with pytest.raises(UnknownOptionError, match="share_weights"):
         estimate_pair(spec, registry.get(QWEN_1B), read, write, Adapter(1), share_weights=True)
+
+
+def test_a_pair_checkpoints_every_layer() -> None:
+    spec = registry.get(LLAMA_1B)
+    write = Workload(regime="frozen_grad", checkpointing=True, checkpoint_every=2, use_cache=False)
+    with pytest.raises(UnknownOptionError, match="checkpoint_every is not modelled for pairs"):
+        estimate_pair(spec, spec, Workload(), write, Adapter(1))
