@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from telepathy_runtime.memory import estimate
+from telepathy_runtime.memory import Workload, estimate
 from tests.runtime.memory.fms_acceleration import Row, rows
 
 HEADER = "| trained | base | kernels | on | runs | measured GB | estimate / measured | why |\n|---|---|---|---|---|---|---|---|"
@@ -22,28 +22,35 @@ def kind(row: Row) -> tuple[str, str, str, str]:
     return trained, base, kernels, "1 GPU" if row.work.ranks == 1 else "FSDP"
 
 
-def why(trained: str, base: str, kernels: str, where: str) -> str:
-    """Why the estimate is where it is."""
+def why(trained: str, base: str, group: list[Row]) -> str:
+    """Why the estimates of these runs are where they are."""
     if trained == "all":
         return "ruled by the optimizer's step, but for the largest batches"
     if base == "GPTQ":
         return "counted as nf4; its groups take about as much"
-    if kernels != "none" and base == "16 bits":
-        return "some have bf16=True; with autocast counted, these are 0.979 to 1.000"
-    return ""
+    cast = [row for row in group if row.bf16 and not row.work.autocast]
+    if not cast:
+        return ""
+    ratios = [ratio(row, row.work.but(autocast=True)) for row in cast]
+    return f"{len(cast)} have bf16=True; with autocast counted, {min(ratios):.3f} to {max(ratios):.3f}"
+
+
+def ratio(row: Row, work: Workload) -> float:
+    """The estimate of a job over what was measured of a run."""
+    return estimate(row.spec, work).peak_allocated / row.peak
 
 
 def table() -> str:
     """All runs, by kind."""
-    found: dict[tuple[str, str, str, str], list[tuple[float, float]]] = defaultdict(list)
+    found: dict[tuple[str, str, str, str], list[Row]] = defaultdict(list)
     for row in rows():
-        found[kind(row)].append((estimate(row.spec, row.work).peak_allocated / row.peak, row.peak / 1e9))
+        found[kind(row)].append(row)
     lines = [HEADER]
-    for what, values in sorted(found.items()):
-        ratios, sizes = [ratio for ratio, _ in values], [size for _, size in values]
+    for what, group in sorted(found.items()):
+        ratios, sizes = [ratio(row, row.work) for row in group], [row.peak / 1e9 for row in group]
         lines.append(
-            f"| {' | '.join(what)} | {len(values)} | {min(sizes):.1f} to {max(sizes):.1f} "
-            f"| {min(ratios):.3f} to {max(ratios):.3f} | {why(*what)} |"
+            f"| {' | '.join(what)} | {len(group)} | {min(sizes):.1f} to {max(sizes):.1f} "
+            f"| {min(ratios):.3f} to {max(ratios):.3f} | {why(*what[:2], group)} |"
         )
     return "\n".join(lines)
 

@@ -408,7 +408,10 @@ def spelled(action: argparse.Action) -> str:
     if not action.option_strings:
         return f"`{metavar}`"
     value = "" if action.nargs == 0 or (action.choices and not action.metavar) else f" {metavar}"
-    return ", ".join(f"`{each}{value}`" for each in action.option_strings)
+    if action.nargs == argparse.OPTIONAL:
+        value = f" [{metavar}]"
+    negative = "--no-" + action.dest.replace("_", "-")
+    return ", ".join(f"`{each}{value * (each != negative)}`" for each in action.option_strings)
 
 
 def capital(text: str) -> str:

@@ -57,6 +57,11 @@ class Call(NamedTuple):
     line: int
     arguments: dict[str, Said]
 
+    @property
+    def at(self) -> Said:
+        """Its place, as that of a value."""
+        return Said(self.name, self.line)
+
 
 class Training(NamedTuple):
     """What a script says; `loads` are the calls that load models, `lengths` those of tokenizers that cut to a length."""
@@ -104,7 +109,15 @@ def training_of(data: bytes, path: str) -> Training:
 #: Arguments of a tokenizer's call; generation has a max_length, too.
 _CUTS = {"truncation", "padding", "return_tensors", "add_special_tokens"}
 #: The first arguments of calls that are read by position.
-_POSITIONS = {"autocast": ("device_type", "dtype")} | dict.fromkeys(TRAINERS, ("model", "args"))
+_POSITIONS = {
+    "autocast": ("device_type", "dtype"),
+    "gradient_checkpointing_enable": ("gradient_checkpointing_kwargs",),
+    "prepare_model_for_kbit_training": (
+        "model",
+        "use_gradient_checkpointing",
+        "gradient_checkpointing_kwargs",
+    ),
+} | dict.fromkeys(TRAINERS, ("model", "args"))
 
 
 def _load(site: Site, options: dict[str, Default]) -> Call:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from telepathy_runtime.commands.job_options import given
 from telepathy_runtime.commands.models import with_classifier
+from telepathy_runtime.commands.script_checkpointing import PREPARER, before_training, in_arguments, reentrant
 from telepathy_runtime.commands.script_settings import (
     BATCH,
     LENGTH,
@@ -28,14 +29,21 @@ from telepathy_runtime.models.lookup import Sources, find
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
 if TYPE_CHECKING:
-    from telepathy_lint.front_ends.training import Call, Said, Training
+    from telepathy_lint.front_ends.training import Call, Training
 
 
 class Script(Settings):
     """The settings of a job that a script gives; `notes` say where each comes from, and what was assumed."""
 
-    def __init__(self, path: str, training: Training, look_up: Callable[[str], ModelSpec | None]) -> None:
+    def __init__(
+        self,
+        path: str,
+        training: Training,
+        look_up: Callable[[str], ModelSpec | None],
+        version: tuple[int, int],
+    ) -> None:
         super().__init__(path)
+        self.version = version  # of transformers
         self.training = training
         self.look_up = look_up
         self.model: str | None = None
@@ -63,7 +71,8 @@ class Script(Settings):
             text = "inference, as nothing in the script trains; --regime says otherwise"
             self.assume("regime", "inference", text)
             self._length(None)
-        self._prepared()
+        before_training(self, found)
+        reentrant(self, found, config, self.version)
         adapter = self.only(found.adapters, "adapters")
         if adapter is not None and (loops or config is not None):
             self._adapter(adapter)
@@ -116,7 +125,7 @@ class Script(Settings):
         steps = self.value(call, "gradient_accumulation_steps")
         if steps is not None and type(steps.value) is int:
             self.take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
-        self._checkpointing(call)
+        in_arguments(self, call)
         optim = self.value(call, "optim")
         if optim is None:
             self.settings |= OPTIMIZERS["adamw_torch_fused"]
@@ -171,7 +180,7 @@ class Script(Settings):
                 for part, default in zip(parts, (512, 256), strict=True)
             ]
             text = f"{sizes[0]} tokens of prompt and {sizes[1]} of completion"
-            self.take("seq_len", sum(sizes), _at(call), text)
+            self.take("seq_len", sum(sizes), call.at, text)
             return
         length = self.value(call, "max_length", "max_seq_length") if call is not None else None
         trainer = next(iter(self.training.trainers), None)
@@ -188,33 +197,9 @@ class Script(Settings):
         else:
             self.assume("seq_len", LENGTH, f"{LENGTH} tokens a sequence; --seq-len says otherwise")
 
-    def _checkpointing(self, call: Call) -> None:
-        said = self.value(call, "gradient_checkpointing")
-        if said is not None and isinstance(said.value, bool):
-            text = "gradient checkpointing" if said.value else "no gradient checkpointing"
-            self.take("checkpointing", said.value, said, text)
-        elif call.name not in ("TrainingArguments", "Seq2SeqTrainingArguments"):
-            self.assume("checkpointing", True, "gradient checkpointing, the default of newer TRL")
-        how = self.value(call, "gradient_checkpointing_kwargs")
-        set_to = how.value.get("use_reentrant") if how is not None and isinstance(how.value, dict) else None
-        if how is not None and set_to is True and self.settings.get("checkpointing"):
-            self.take("reentrant", True, how, "use_reentrant=True")
-
-    def _prepared(self) -> None:
-        """What is done to the model between its load and its training."""
-        enabled = self.training.helper("gradient_checkpointing_enable", "activation_checkpointing_enable")
-        if enabled is not None and self.settings["regime"] != "inference":
-            self.take("checkpointing", True, _at(enabled), "gradient checkpointing")
-        kbit = self.training.helper("prepare_model_for_kbit_training")
-        if kbit is None:
-            return
-        said = self.value(kbit, "use_gradient_checkpointing")
-        if not self.settings.get("checkpointing") and (said is None or said.value is not False):
-            self.take("checkpointing", True, _at(kbit), f"gradient checkpointing ({kbit.name})")
-
     def _upcast(self) -> None:
         """What prepare_model_for_kbit_training turns to float32."""
-        kbit = self.training.helper("prepare_model_for_kbit_training")
+        kbit = self.training.helper(PREPARER)
         if kbit is None:
             return
         more, set_to = "", self.settings.get
@@ -224,7 +209,7 @@ class Script(Settings):
         known = set_to("regime") == "lora" and set_to("autocast") and not set_to("dora")
         if known and set_to("quantized", "none") != "none":
             text = f"norms, embedding and head in float32{more} ({kbit.name})"
-            self.take("prepared", "all", _at(kbit), text)
+            self.take("prepared", "all", kbit.at, text)
         else:
             self.note(
                 f"not counted: {kbit.name} (line {kbit.line}) holds norms, embedding and head in float32{more}"
@@ -253,7 +238,7 @@ class Script(Settings):
             momentum = self.value(optimizer, "momentum")
             if optimizer.name == "SGD" and momentum is not None and momentum.value:
                 self.settings["optimizer"] = "sgd_momentum"
-            self.say(_at(optimizer), f"optimizer {optimizer.name}", "optimizer")
+            self.say(optimizer.at, f"optimizer {optimizer.name}", "optimizer")
         self._accelerated()
 
     def _accelerated(self) -> None:
@@ -263,7 +248,7 @@ class Script(Settings):
             said = self.value(casting, "dtype")
             name = dtype_named(said.value) if said is not None else "float16"
             if name in ("bfloat16", "float16"):
-                self.casts(name, said or _at(casting), "autocast")
+                self.casts(name, said or casting.at, "autocast")
         if accelerator is None:
             return
         precision = self.value(accelerator, "mixed_precision")
@@ -277,7 +262,7 @@ class Script(Settings):
             self.take("grad_accum", steps.value, steps, f"{steps.value} accumulated batches")
 
     def _adapter(self, call: Call) -> None:
-        self.take("regime", "lora", _at(call), "LoRA")
+        self.take("regime", "lora", call.at, "LoRA")
         rank, targets = self.value(call, "r"), self.value(call, "target_modules")
         if rank is None or type(rank.value) is not int:
             self.assume("lora_rank", 8, "rank 8, PEFT's default")
@@ -287,9 +272,9 @@ class Script(Settings):
             self.settings["lora_rank"] = rank.value
         names = targets.value if targets is not None else None
         if names == "all-linear":
-            self.take("lora_targets", ("all-linear",), targets or _at(call), "adapters on all linear layers")
+            self.take("lora_targets", ("all-linear",), targets or call.at, "adapters on all linear layers")
         elif isinstance(names, tuple) and names and set(names) <= set(LORA_TARGETS):
-            self.take("lora_targets", names, targets or _at(call), f"adapters on {', '.join(names)}")
+            self.take("lora_targets", names, targets or call.at, f"adapters on {', '.join(names)}")
         else:
             usual = Workload.lora_targets
             self.assume("lora_targets", usual, f"adapters on {', '.join(usual)}")
@@ -317,12 +302,6 @@ class Script(Settings):
             self.take("quantized", "int8", eight, "base stored as int8")
 
 
-def _at(call: Call) -> Said:
-    from telepathy_lint.front_ends.training import Said
-
-    return Said(call.name, call.line)
-
-
 def apply(args: argparse.Namespace) -> list[str]:
     """Set the options of `args` that were not given to what the script says; the notes say what and why.
 
@@ -335,6 +314,7 @@ def apply(args: argparse.Namespace) -> list[str]:
         from telepathy_lint.source.text import SourceError
     except ImportError as error:
         raise ImportError(f"--from-script needs the linter, which cannot be imported: {error}") from error
+    version = Workload(transformers=args.transformers).version
     path, sources = args.from_script, Sources(args.registry, args.online)
 
     def look_up(model: str) -> ModelSpec | None:
@@ -345,7 +325,7 @@ def apply(args: argparse.Namespace) -> list[str]:
             return None
 
     try:
-        script = Script(Path(path).name, training_of(Path(path).read_bytes(), path), look_up)
+        script = Script(Path(path).name, training_of(Path(path).read_bytes(), path), look_up, version)
     except SourceError as error:
         raise UnknownOptionError(f"{path}: {error}") from error
     if args.model is None:

@@ -48,7 +48,7 @@ HELP = {
     "lora_rank": "rank of the adapters",
     "lora_targets": "comma-separated names of the matrices with adapters",
     "lora_dtype": "dtype of the adapters",
-    "lora_dropout": "a dropout before each adapter (PEFT's lora_dropout)",
+    "lora_dropout": "a dropout before each adapter (PEFT's lora_dropout, whose size does not matter; 0: none)",
     "dora": "adapters with a magnitude for each output (PEFT's use_dora)",
     "modules_to_save": "comma-separated modules that are trained as a whole beside the adapters: embed_tokens, lm_head",
     "shard": "sharding scheme: what is divided among the ranks",
@@ -84,6 +84,32 @@ class GivenSwitch(argparse.BooleanOptionalAction):
         _note(namespace, self.dest)
 
 
+class GivenRate(Given):
+    """A switch that also takes a rate: `--name` and `--name 0.1` turn it on, `--name 0` and `--no-name` off."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, **more: Any) -> None:
+        both = [*option_strings, *(f"--no-{name.removeprefix('--')}" for name in option_strings)]
+        super().__init__(both, dest, nargs="?", metavar="RATE", **more)
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        off = (option_string or "").startswith("--no-")
+        try:
+            rate = 1.0 if values is None else float(values)
+        except ValueError:
+            text = f"must be a number from 0 to 1, not {values!r}; a model's name goes before this option"
+            raise argparse.ArgumentError(self, text) from None
+        if not 0 <= rate <= 1 or (off and values is not None):
+            text = "takes no value" if off else f"must be a number from 0 to 1, not {values!r}"
+            raise argparse.ArgumentError(self, text)
+        super().__call__(parser, namespace, rate > 0 and not off, option_string)
+
+
 def _note(namespace: argparse.Namespace, name: str) -> None:
     namespace.given = given(namespace) | {name}
 
@@ -100,7 +126,9 @@ def job_options(parser: argparse.ArgumentParser, batch: bool = True) -> None:
         if name == "batch" and not batch:
             continue
         flag, text = "--" + name.replace("_", "-"), HELP.get(name)
-        if isinstance(field.default, bool):
+        if name == "lora_dropout":
+            parser.add_argument(flag, action=GivenRate, default=field.default, help=text)
+        elif isinstance(field.default, bool):
             parser.add_argument(flag, action=GivenSwitch, default=field.default, help=text)
         elif isinstance(field.default, tuple):
             parser.add_argument(flag, action=Given, default=",".join(field.default) or None, help=text)

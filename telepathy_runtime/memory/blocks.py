@@ -60,6 +60,7 @@ class Block:
     unsaved_first: int  # what the first layer does not keep, because its input needs no gradient
     working: int  # maximum in addition to the saved tensors, inside its forward or backward
     first_working: int  # the same of the first layer
+    plain_working: int  # the same of a layer that checkpointing leaves alone
     adapting: int  # maximum inside its forward where adapters or clamped experts run, in addition to the saved tensors
     infer: int  # maximum inside its forward without gradient, without the cache
     stored_input: int  # kept instead of `saved` with checkpointing
@@ -94,16 +95,13 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     behind = FEED_FORWARD | {"o"}
     grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
     adapting = max(adapters_work(spec, work), experts_work(spec, work))
-    held = (
-        row * work.reentrant
-    )  # a layer that runs again as a whole holds its output to the end of its backward
+    # A layer that runs again as a whole holds its output to the end of its backward.
+    held = row * work.reentrant
+    # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
+    attending = attention_works(spec, work) - adapters_kept(spec, work, behind) + grown
+    others = max(mlp_works(spec, work), _norms_work(spec, work))
     working = max(
-        mlp_works(spec, work) + held,
-        # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
-        attention_works(spec, work) - adapters_kept(spec, work, behind) + grown + 2 * held,
-        _norms_work(spec, work) + held,
-        forward_again(spec, work),
-        adapting * work.checkpointing,
+        others + held, attending + 2 * held, forward_again(spec, work), adapting * work.checkpointing
     )
     return Block(
         copies=e * matrices * autocast(work),
@@ -115,6 +113,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         unsaved_first=unsaved_first(spec, work),
         working=working,
         first_working=working,
+        plain_working=max(others, attending),
         adapting=adapting,
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
         stored_input=row,
@@ -128,18 +127,19 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
     own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
-    plain, mask = work.but(checkpointing=False, reentrant=False), masked or slides
+    plain, mask = work.but(checkpointing=False, reentrant=False, checkpoint_every=1), masked or slides
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
     other = not again and "embed_tokens" not in work.modules_to_save
     start = peaks(spec, plain, mask, first=True) if other else most
     alone = start if other else middle
-    last = alone if spec.layers == 1 else middle
+    keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
+    last = alone if spec.layers == 1 else most if keeps else middle
     # Beside a layer that runs, there are its input and the embeddings, which the model holds.
     adapting = last.forward + row * (1 if again or spec.layers == 1 else 2)
-    if not again:
-        adapting -= last.kept + last.copies + own * (last is middle)
+    if keeps:
+        adapting -= last.kept + last.copies + own * (spec.layers > 1)
     adapting -= last.cast
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
@@ -151,8 +151,9 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
         every=sliding * (most.kept + own) + (spec.layers - sliding) * (whole.kept + own),
         again=most.kept,
         unsaved_first=(most.kept + own - start.kept) * other,
-        working=last.backward - again_kept,
+        working=(alone if spec.layers == 1 else middle).backward - again_kept,
         first_working=alone.backward - again_kept,
+        plain_working=most.backward,
         adapting=max(adapting, 0),
         infer=works_without_gradients(spec, work, mask),
         stored_input=row,
@@ -203,12 +204,14 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         return spec.architecture or "a model known by its headers alone"
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
     if (work.casts or work.dora) and not built_as_llama(family(spec), spec.experts):
-        return f"{'autocast' if work.casts else 'DoRA'} of {spec.architecture}"
+        return f"{spec.architecture} {'under autocast' if work.casts else 'with DoRA'}"
     other = work.regime != "lora" and family(spec).head_norms
     if work.reentrant and (other or not built_as_llama(family(spec), spec.experts)):
-        return f"checkpointing of {spec.architecture} with use_reentrant=True"
+        return f"{spec.architecture} with checkpointing and use_reentrant=True"
+    if work.checkpoint_every > 1 and 0 < spec.sliding_layers < spec.layers:
+        return f"{spec.architecture} with checkpoint_every={work.checkpoint_every} and two kinds of attention"
     if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
-        return f"a dropout before the adapters of {spec.architecture}" + " with DoRA" * work.dora
+        return f"{spec.architecture} with a dropout before its adapters" + " and DoRA" * work.dora
     return ""
 
 

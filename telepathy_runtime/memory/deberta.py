@@ -36,9 +36,8 @@ class _Convolution:
 def deberta(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     """DeBERTa v2 and v3, with a masked language model's head, one that reads the first token, or none."""
     if not spec.relative_buckets or work.regime not in ("inference", "full"):
-        what = (
-            f"in the regime {work.regime}" if spec.relative_buckets else "with other positions than published"
-        )
+        unlike = "with other positions than published, or another activation than gelu,"
+        what = f"in the regime {work.regime}" if spec.relative_buckets else unlike
         raise NotModelledError(f"activations of {spec.architecture} {what} have no closed form")
     h = spec.hidden
     words, norm = model.table(spec.vocab, h), model.norm(h)

@@ -107,9 +107,16 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
 
 def _as_run(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa."""
+    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa.
+
+    Raises UnknownOptionError for flash attention where a model's only attention is eager.
+    """
     run = work.as_run()
     how = FAMILIES.get(form(spec))
+    if spec.architecture in EAGER and run.attn == "flash_attention_2":
+        raise UnknownOptionError(
+            f"transformers has no flash_attention_2 for {spec.architecture}; known: eager"
+        )
     other = spec.architecture in EAGER or (how is not None and not how.sdpa)
     return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
@@ -143,7 +150,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
     plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
-    after = (layers - 1) % work.checkpoint_every if work.checkpointing else 0  # plain layers at the end
+    after = work.plain_at_end(layers)
     stored = (
         (on_device - plain) * layer.stored_input + plain * layer.every // max(layers, 1)
         if work.checkpointing
@@ -198,6 +205,21 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
     ends = head * ((2 if spec.tied and full else 0) + (work.grad_accum > 1))
+    again: tuple[Instant, ...] = ()
+    if after:
+        # The plain layers behind it are done, and their gradients are there.
+        done = after * layer.every // layers
+        behind = after * (
+            full * e * spec.layer_params + element_size(work.lora_dtype) * adapter_params(spec, work)
+        )
+        again = (
+            Instant(
+                "last checkpointed layer, backward", **base, logits=kept,
+                gradients=max(waiting, tables + behind * (not work.opt_in_backward)),
+                activations=activations - final_norm - done + recomputed,
+                transient=at_work + layer.working + 2 * held.unit + layer.copies,
+            ),
+        )  # fmt: skip
     instants: tuple[Instant, ...] = (
         # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
         # and through its graph the inputs and their gradient.
@@ -224,8 +246,9 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after),
-            transient=at_work + layer.working + 2 * held.unit + max(left, layer.copies),
+            transient=at_work + (layer.plain_working if after else layer.working) + 2 * held.unit + max(left, layer.copies),
         ),
+        *again,
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
             gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,

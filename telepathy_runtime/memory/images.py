@@ -20,7 +20,7 @@ def images_of(config: Any, batch: int, length: int, tokens: int, dtype: torch.dt
     """
     kind = config.model_type
     vision: Any = getattr(config, "vision_config", None)
-    if kind == "git" and not tokens:
+    if kind in ALWAYS and not tokens:
         return {"pixel_values": torch.zeros(batch, 3, vision.image_size, vision.image_size, dtype=dtype)}
     if kind == "qwen2_5_vl":
         # One image a sequence, as square as it can be; the tower joins several patches of it to each token.

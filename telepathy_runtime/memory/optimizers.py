@@ -25,7 +25,10 @@ BNB = {"adamw_32bit": (2, 4), "adamw_8bit": (2, 1), "lion": (1, 4), "lion_8bit":
 
 
 class Trained(NamedTuple):
-    """The trained parameters. A shape is (rows, columns), of all experts together (experts, rows, columns), of a vector ()."""
+    """The trained parameters.
+
+    A shape is (rows, columns), or (experts, rows, columns) for all experts together. A vector is (), or (n,) if its size matters.
+    """
 
     params: int
     element: int  # bytes

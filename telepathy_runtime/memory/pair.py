@@ -86,6 +86,8 @@ def estimate_pair(
         raise UnknownOptionError("source and target of a pair must have the same batch and dtype")
     if write.shard != "none" or read.shard != "none":
         raise UnknownOptionError("sharded pairs are not modelled; known: shard='none'")
+    if write.checkpoint_every > 1:
+        raise UnknownOptionError("checkpoint_every is not modelled for pairs; known: checkpoint_every=1")
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
     if share_weights and write.checkpointing:
@@ -97,7 +99,8 @@ def estimate_pair(
     trained = bridge.params * e
     # The embedding is read without gradient, so it has a gradient only if it is tied to the head.
     stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e
-    # Of the bridge's matrices, only the largest is known, so Adafactor and Muon are counted as if it had no others.
+    # Of the bridge's matrices, only the largest is known. Adafactor is counted as if the others were vectors, and Muon as if AdamW
+    # stepped all of them.
     tuned = Trained(bridge.params, e, (), ((4 * target.hidden, target.hidden),))
     optimizer = optimizer_bytes(write.optimizer, tuned)
     before = stray + (trained if write.grad_accum > 1 else 0)

@@ -6,7 +6,7 @@ from telepathy_runtime.memory.layers import FAMILIES, form
 from telepathy_runtime.models.spec import ModelSpec
 
 Shape = tuple[int, ...]
-"""Of a parameter; a vector, which is small beside all others, is ()."""
+"""Of a parameter: the numbers of its dimensions. A vector is (), because it is small beside all others, or (n,) if it is not."""
 
 _LLAMA = "q k v o gate up down . ."
 _NORMED = "q k v o . . gate up down . ."

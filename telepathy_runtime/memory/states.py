@@ -64,10 +64,13 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
     """The trained parameters and their shapes."""
     if work.regime == "full":
         e = element_size(work.held_dtype)
-        params, inside = spec.trained_params - _unread(spec, work), tuple(layer_tensors(spec) * spec.layers)
+        unread = _unread(spec, work)
+        params, inside = spec.trained_params - unread, tuple(layer_tensors(spec) * spec.layers)
         tables = tuple(first_tables(spec))
         head = () if spec.tied or spec.head_rows >= 0 else tables[:1]
-        unknown = 0 if inside else params - sum(rows * columns for rows, columns in (*tables, *head))
+        # Beside layers that are known one by one, the tower's tensors are not.
+        beside = params - sum(rows * columns for rows, columns in (*tables, *head))
+        unknown = spec.tower - unread if inside else beside
         return Trained(params, e, inside, tables, head, max(unknown, 0))
     if work.regime == "lora":
         shapes: list[Shape] = []

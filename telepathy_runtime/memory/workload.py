@@ -113,6 +113,10 @@ class Workload:
                 )
         for name in ("seq_len", "batch", "grad_accum", "ranks", "lora_rank", "checkpoint_every"):
             _at_least(name, getattr(self, name), 1)
+        if not isinstance(self.lora_dropout, bool):
+            raise UnknownOptionError(
+                f"lora_dropout says whether there is one: True or False, not {self.lora_dropout!r}"
+            )
         for name in ("new_tokens", "source_len", "image_tokens"):
             _at_least(name, getattr(self, name), 0)
         unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
@@ -205,6 +209,10 @@ class Workload:
         """Whether a frozen copy of the weights is in memory as a reference."""
         own = self.objective == "dpo" and self.regime == "full"
         return self.reference == "copy" or (self.reference == "auto" and own)
+
+    def plain_at_end(self, layers: int) -> int:
+        """How many of the last layers checkpointing leaves alone; 0 without checkpointing."""
+        return (layers - 1) % self.checkpoint_every if self.checkpointing else 0
 
     def as_run(self) -> Workload:
         """The job as the model sees it: a packed batch is one row, whose mask keeps its sequences apart.

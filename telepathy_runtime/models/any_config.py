@@ -70,7 +70,7 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _distances(config: Mapping[str, Any]) -> dict[str, Any]:
-    """How DeBERTa's attention reads distances; nothing if it is not as in the published models."""
+    """How DeBERTa's attention reads distances; nothing if that, or the activation, is not as in the published models."""
     ways = config.get("pos_att_type") or ()
     names = {each.strip() for each in (ways.lower().split("|") if isinstance(ways, str) else ways)}
     published = (
@@ -84,6 +84,7 @@ def _distances(config: Mapping[str, Any]) -> dict[str, Any]:
         not config.get("conv_kernel_size") or config.get("conv_act") == "gelu",
         config.get("conv_groups", 1) == 1,
         config.get("embedding_size", config.get("hidden_size")) == config.get("hidden_size"),
+        config.get("hidden_act", "gelu") == "gelu",
     )
     if not all(published):
         return {}

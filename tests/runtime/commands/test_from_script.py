@@ -136,7 +136,7 @@ def test_autocast_over_a_float32_checkpoint_is_mixed_precision(
         (text.replace("torch.autocast", "nothing"), None, "float32"),
         (text.replace(").cuda()", ", dtype=torch.float16)"), None, "float16"),
     ):
-        settings = Script("loop.py", training_of(source.encode(), "loop.py"), registry.get).settings
+        settings = Script("loop.py", training_of(source.encode(), "loop.py"), registry.get, (5, 23)).settings
         assert (settings.get("mixed_precision"), settings["dtype"]) == (mixed, dtype)
 
 
@@ -314,6 +314,43 @@ def test_dropouts_and_reentrant_checkpointing(tmp_path: Path, capsys: pytest.Cap
     script.write_text(text)
     _, data = run(capsys, "estimate", "--from-script", str(script))
     assert not data["workloads"][0]["lora_dropout"] and not data["workloads"][0]["reentrant"]
+
+
+_KWARGS = "gradient_checkpointing_kwargs={'use_reentrant': True}"
+_TRAINER = FULL.replace(', fsdp="full_shard"', "")
+
+
+@pytest.mark.parametrize(
+    ("script", "version", "expected", "note"),
+    [
+        (QLORA.replace("lora = ", "model = prepare_model_for_kbit_training(model, True, {'use_reentrant': True})\nlora = ")
+         .replace("    gradient_checkpointing=True,\n", ""), "5.23.0", True, "train.py:9: use_reentrant=True"),
+        (_TRAINER.replace("    arg", f"    model.gradient_checkpointing_enable({_KWARGS})\n    arg"),
+         "5.23.0", True, "train.py:5: use_reentrant=True"),
+        (_TRAINER.replace("    arg", "    model.gradient_checkpointing_enable({'use_reentrant': False})\n    arg"),
+         "4.48.1", False, ""),
+        # The trainer's own call is the last one.
+        (_TRAINER.replace("    arg", f"    model.gradient_checkpointing_enable({_KWARGS})\n    arg")
+         .replace("=batch,", "=batch, gradient_checkpointing=True,"), "5.23.0", False, ""),
+        (_TRAINER.replace("=batch,", "=batch, gradient_checkpointing=True,"), "5.0.0", False, ""),
+        (_TRAINER.replace("=batch,", "=batch, gradient_checkpointing=True,"), "4.48.1", True,
+         "assumed: use_reentrant=True, the default of transformers before 5"),
+        (_TRAINER, "4.48.1", False, ""),
+        (QLORA, "4.57.0", False, "assumed: use_reentrant=False, the default of TRL 0.27 and newer"),
+    ],
+)  # fmt: skip
+def test_what_decides_use_reentrant(
+    script: str, version: str, expected: bool, note: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "train.py"
+    path.write_text(script)
+    _, data = run(capsys, "estimate", "--from-script", str(path), "--transformers", version)
+    assert data["workloads"][0]["reentrant"] is expected
+    assert note in "\n".join(data["notes"])
+    _, data = run(
+        capsys, "estimate", "--from-script", str(path), "--transformers", version, "--no-checkpointing"
+    )
+    assert not data["workloads"][0]["reentrant"] and "use_reentrant" not in "\n".join(data["notes"])
 
 
 def test_a_script_that_trains_nothing_is_inference(

@@ -34,6 +34,7 @@ class Row(NamedTuple):
     configuration: str
     peak: int
     steady: int
+    bf16: bool  # the Trainer's bf16=True
 
 
 def rows() -> list[Row]:
@@ -60,4 +61,4 @@ def _row(entry: dict[str, str]) -> Row:
         loss="linear" if linear else "fused" if "foak" in how else "plain", kernels="norms" if "foak" in how else "plain",
         keep_outputs=False, use_cache=False, transformers=_VERSIONS[entry["file"]],
     )  # fmt: skip
-    return Row(spec, work, how, int(entry["peak_bytes"]), int(entry["steady_bytes"]))
+    return Row(spec, work, how, int(entry["peak_bytes"]), int(entry["steady_bytes"]), entry["bf16"] == "yes")

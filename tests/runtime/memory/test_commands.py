@@ -27,6 +27,38 @@ def run_json(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, 
     return code, json.loads(out)
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ((), False), (("--lora-dropout",), True), (("--lora-dropout", "0.1"), True), (("--lora-dropout=0.05",), True),
+        (("--lora-dropout", "0"), False), (("--lora-dropout", "0.1", "--no-lora-dropout"), False),
+    ],
+)  # fmt: skip
+def test_a_dropout_may_have_a_rate(
+    options: tuple[str, ...], expected: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    how = ("--regime", "lora", *options)
+    code, found = run_json(capsys, "estimate", "meta-llama/Llama-3.2-1B", *how)
+    assert (code, found["workloads"][0]["lora_dropout"]) == (0, expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--lora-dropout", "much"), "must be a number from 0 to 1, not 'much'; a model's name goes before"),
+        (("--lora-dropout", "10"), "must be a number from 0 to 1, not '10'"),
+        (("--lora-dropout", "nan"), "must be a number from 0 to 1, not 'nan'"),
+        (("--no-lora-dropout", "0.1"), "takes no value"),
+    ],
+)
+def test_a_rate_of_dropout_is_checked(
+    options: tuple[str, ...], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["estimate", "meta-llama/Llama-3.2-1B", "--regime", "lora", *options])
+    assert message in capsys.readouterr().err
+
+
 def test_models_lists_all_and_one(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "models")
     assert code == 0

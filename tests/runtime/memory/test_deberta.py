@@ -10,7 +10,7 @@ import pytest
 from benchmarks.memory_families import spec_of
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.spec import NotModelledError
+from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
 from tests.runtime.memory.test_encoders import step_of
 from tests.runtime.memory.test_programs import TRAINER, error, only_since
 
@@ -126,11 +126,18 @@ def test_sdpa_is_counted_as_it_runs() -> None:
     assert any("no sdpa for deberta-v2" in note for note in asked.notes)
 
 
+def test_flash_attention_is_an_error() -> None:
+    work = Workload(seq_len=512, regime="full", attn="flash_attention_2")
+    for how in (work, work.but(packed=True)):
+        with pytest.raises(UnknownOptionError, match="no flash_attention_2 for deberta-v2; known: eager"):
+            estimate(registry.get("microsoft/deberta-v3-base"), how)
+
+
 @pytest.mark.parametrize(
     "other",
     [
         {"position_biased_input": True}, {"share_att_key": False}, {"pos_att_type": ["c2p"]}, {"type_vocab_size": 2},
-        {"norm_rel_ebd": "none"}, {"legacy": False}, V2 | {"conv_act": "tanh"},
+        {"norm_rel_ebd": "none"}, {"legacy": False}, V2 | {"conv_act": "tanh"}, {"hidden_act": "relu"},
     ],
     ids=str,
 )  # fmt: skip

@@ -11,6 +11,7 @@ import pytest
 from benchmarks import memory_public
 from benchmarks import memory_review_text as review_text
 from telepathy_runtime.commands.memory import main
+from tests.runtime.memory.fms_acceleration import rows
 
 DOCUMENT = Path(__file__).resolve().parents[3] / "docs" / "memory.md"
 TEXT = DOCUMENT.read_text(encoding="utf-8")
@@ -56,3 +57,14 @@ def test_documented_python_runs() -> None:
     names: dict[str, object] = {}
     exec(code, names)
     assert names["fit"].batch >= 1  # type: ignore[attr-defined]
+
+
+def test_ratios_with_autocast_are_those_of_the_runs() -> None:
+    cast = [row for row in rows() if row.bf16 and not row.work.autocast and row.work.regime == "lora"]
+    assert len(cast) > 30 and all(row.work.quantized == "none" for row in cast)
+    for row in cast[:3]:
+        alone = memory_public.ratio(row, row.work.but(autocast=True))
+        assert memory_public.ratio(row, row.work) != alone
+        text = memory_public.why("LoRA", "16 bits", [row, row._replace(bf16=False)])
+        assert text == f"1 have bf16=True; with autocast counted, {alone:.3f} to {alone:.3f}"
+    assert memory_public.why("LoRA", "16 bits", [row._replace(bf16=False) for row in cast]) == ""

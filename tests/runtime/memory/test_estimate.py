@@ -304,6 +304,10 @@ def test_an_unfrozen_target_costs_its_gradients() -> None:
         ({"lora_targets": ("query",)}, "lora_targets query: not modelled"),
         ({"regime": "lora", "modules_to_save": ("score",)}, "modules_to_save score: not modelled"),
         ({"regime": "full", "dora": True}, "dora, lora_dropout and modules_to_save need regime='lora'"),
+        (
+            {"regime": "lora", "lora_dropout": 0.1},
+            "lora_dropout says whether there is one: True or False, not 0.1",
+        ),
         ({"autocast": True, "dtype": "float32"}, "autocast needs dtype='bfloat16'"),
         ({"transformers": "4.44.2"}, "transformers 4.44.2 is not modelled; known: 4.45 and newer"),
         ({"transformers": "new"}, "transformers='new' is not a version"),
@@ -355,3 +359,10 @@ def test_a_pair_refuses_what_it_does_not_model() -> None:
             estimate_pair(spec, spec, bad[0], bad[1], Adapter(1))
     with pytest.raises(UnknownOptionError, match="share_weights"):
         estimate_pair(spec, registry.get(QWEN_1B), read, write, Adapter(1), share_weights=True)
+
+
+def test_a_pair_checkpoints_every_layer() -> None:
+    spec = registry.get(LLAMA_1B)
+    write = Workload(regime="frozen_grad", checkpointing=True, checkpoint_every=2, use_cache=False)
+    with pytest.raises(UnknownOptionError, match="checkpoint_every is not modelled for pairs"):
+        estimate_pair(spec, spec, Workload(), write, Adapter(1))

@@ -198,20 +198,73 @@ def test_held_out_inference(model_type: str, shape: Shape, work: Workload) -> No
 
 
 @pytest.mark.parametrize(
-    "how", [{"regime": "full", "optimizer": "sgd"}, {"regime": "frozen_grad"}], ids=["full", "frozen"]
-)
-@pytest.mark.parametrize(("layers", "every"), [(6, 2), (7, 3)])
-def test_checkpointing_of_every_nth_layer(layers: int, every: int, how: dict[str, Any]) -> None:
+    "how",
+    [
+        {"regime": "full", "optimizer": "sgd"}, {"regime": "full", "opt_impl": "fused"}, {"regime": "frozen_grad"},
+        {"regime": "lora", "attn": "eager"}, {"regime": "lora", "autocast": True},
+    ],
+    ids=["sgd", "full", "frozen", "lora", "autocast"],
+)  # fmt: skip
+@pytest.mark.parametrize("vocab", [100, 1000])
+@pytest.mark.parametrize("reentrant", [False, True])
+@pytest.mark.parametrize(("layers", "every"), [(6, 2), (7, 3), (3, 3)])
+def test_checkpointing_of_every_nth_layer(
+    layers: int, every: int, reentrant: bool, vocab: int, how: dict[str, Any]
+) -> None:
+    if how["regime"] == "lora":
+        pytest.importorskip("peft")
     if not hasattr(transformers.PreTrainedModel, "activation_checkpointing_enable"):
         pytest.skip("transformers checkpoints all layers or none")
-    config = config_of("llama", Shape(layers, 512, 1408, 8, 4, 1000))
-    shared = {"checkpointing": True, "use_cache": False, "keep_outputs": False}
+    config = config_of("llama", Shape(layers, 512, 1408, 8, 4, vocab))
+    shared = {"checkpointing": True, "use_cache": False, "keep_outputs": False, "reentrant": reentrant}
     work = Workload(
         batch=3, seq_len=700, checkpoint_every=every, transformers=transformers.__version__, **shared, **how
     )
     assert abs(error(config, work)) < 0.003
     sizes = [estimate(spec_of(config), work.but(checkpoint_every=n)).peak_allocated for n in (1, every)]
     assert sizes == sorted(set(sizes))
+
+
+@pytest.mark.parametrize("regime", ["full", "frozen_grad", "lora"])
+@pytest.mark.parametrize("attn", ["sdpa", "eager"])
+@pytest.mark.parametrize("model_type", ["qwen3", "gpt2", "granite"])
+def test_every_nth_layer_of_other_families(model_type: str, attn: str, regime: str) -> None:
+    if regime == "lora":
+        pytest.importorskip("peft")
+    has(model_type)
+    if not hasattr(transformers.PreTrainedModel, "activation_checkpointing_enable"):
+        pytest.skip("transformers checkpoints all layers or none")
+    config = config_of(model_type, Shape(4, 512, 1408, 8, 4, 100))
+    targets = ("c_attn",) if model_type == "gpt2" else ("q_proj", "v_proj")
+    work = Workload(
+        batch=2, seq_len=700, checkpointing=True, checkpoint_every=2, regime=regime, opt_impl="fused", lora_targets=targets,
+        attn=attention_for(config, attn), keep_outputs=False, use_cache=False, transformers=transformers.__version__,
+    )  # fmt: skip
+    assert abs(error(config, work)) < 0.005
+
+
+def test_every_nth_layer_of_two_kinds_has_no_closed_form() -> None:
+    work = Workload(regime="full", checkpointing=True, use_cache=False)
+    spec = registry.get("google/gemma-2-2b")
+    assert estimate(spec, work).whole
+    with pytest.raises(NotModelledError, match="gemma2 with checkpoint_every=2 and two kinds of attention"):
+        estimate(spec, work.but(checkpoint_every=2))
+
+
+@pytest.mark.parametrize(
+    ("model_type", "how", "what"),
+    [
+        ("gpt2", {"autocast": True}, "gpt2 under autocast"),
+        ("gpt2", {"dora": True, "lora_targets": ("c_attn",)}, "gpt2 with DoRA"),
+        ("llama", {"dora": True, "lora_dropout": True}, "llama with a dropout before its adapters and DoRA"),
+    ],
+)
+def test_what_has_no_closed_form_starts_with_the_model(
+    model_type: str, how: dict[str, Any], what: str
+) -> None:
+    spec = spec_of(config_of(model_type, SMALL))
+    with pytest.raises(NotModelledError, match=f"^activations of {what} have no closed form"):
+        estimate(spec, Workload(regime="lora", **how))
 
 
 def test_a_model_without_sdpa_is_counted_as_it_runs() -> None:
@@ -267,11 +320,16 @@ def test_other_layers_that_run_again_as_a_whole_have_no_closed_form() -> None:
     how = {"checkpointing": True, "reentrant": True, "keep_outputs": False, "use_cache": False}
     for model_type, regime in (("qwen3", "full"), ("gpt2", "lora"), ("olmo2", "frozen_grad")):
         spec = spec_of(config_of(model_type, SMALL))
-        with pytest.raises(NotModelledError, match="use_reentrant=True"):
+        with pytest.raises(
+            NotModelledError,
+            match=f"^activations of {model_type} with checkpointing and use_reentrant=True have",
+        ):
             estimate(spec, Workload(regime=regime, **how))
     assert estimate(spec_of(config_of("qwen3", SMALL)), Workload(regime="lora", **how)).whole
     spec = spec_of(config_of("glm4", SMALL))
-    with pytest.raises(NotModelledError, match="a dropout before the adapters of glm4"):
+    with pytest.raises(
+        NotModelledError, match=r"^activations of glm4 with a dropout before its adapters have"
+    ):
         estimate(spec, Workload(regime="lora", lora_dropout=True))
 
 

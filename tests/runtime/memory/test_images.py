@@ -142,3 +142,10 @@ def test_a_listed_tower_equals_the_built_one() -> None:
 
     name = "llava-hf/llava-1.5-7b-hf"
     assert registry.get(name).tower == count(registry.listed_config(name)).tower
+
+
+def test_one_table_says_which_models_always_read_an_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = config_of("llava")
+    assert images_of(config, 2, 40, 0, torch.bfloat16)["pixel_values"].shape[0] == 0
+    monkeypatch.setattr("telepathy_runtime.memory.images.ALWAYS", ("llava",))
+    assert images_of(config, 2, 40, 0, torch.bfloat16)["pixel_values"].shape == (2, 3, 64, 64)

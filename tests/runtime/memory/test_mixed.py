@@ -178,9 +178,13 @@ def test_weights_gradients_and_states_are_float32() -> None:
 @pytest.mark.parametrize(
     ("change", "architecture", "message"),
     [
-        ({}, "gpt2", "autocast of gpt2"),
-        ({"regime": "lora"}, "olmo2", "autocast of olmo2"),
-        ({"regime": "lora", "mixed_precision": False, "dora": True}, "glm4", "DoRA of glm4"),
+        ({}, "gpt2", "activations of gpt2 under autocast have"),
+        ({"regime": "lora"}, "olmo2", "activations of olmo2 under autocast have"),
+        (
+            {"regime": "lora", "mixed_precision": False, "dora": True},
+            "glm4",
+            "activations of glm4 with DoRA have",
+        ),
     ],
     ids=["gpt2", "olmo2", "dora"],
 )

@@ -12,6 +12,7 @@ from benchmarks.memory_families import FAMILIES, Shape, config_of, error, spec_o
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.held import held
 from telepathy_runtime.memory.shapes import ORDERS, first_tables, layer_tensors
+from telepathy_runtime.memory.states import states
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.architectures import VISION
 
@@ -103,9 +104,22 @@ def test_adafactor_of_experts_keeps_rows_and_columns() -> None:
 def test_a_lower_bound_takes_unknown_tensors_for_nothing() -> None:
     """A model of which only the number of parameters is known has at least the means of its tables."""
     spec = replace(registry.get("mistralai/Mixtral-8x7B-v0.1"), architecture="other")
-    for optimizer, states in (("adafactor", 0.0), ("muon", 1.0)):
+    for optimizer, kept in (("adafactor", 0.0), ("muon", 1.0)):
         work = Workload(regime="full", optimizer=optimizer)
         found = held(spec, work, "of a test")
         tables = 2 * prod(first_tables(spec)[0]) * 2
         rest = (found.steady - found.after_load) - (2 * tables if optimizer == "muon" else 0)
-        assert rest / (found.after_load - tables) == pytest.approx(states, abs=0.001)
+        assert rest / (found.after_load - tables) == pytest.approx(kept, abs=0.001)
+
+
+@pytest.mark.parametrize("shard", ["ddp", "zero2", "fsdp"])
+def test_adafactor_keeps_rows_and_columns_of_a_tower(shard: str) -> None:
+    """Shards have states for the vision tower, too, which is made of matrices."""
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    assert spec.tower > 10**8
+    work = Workload(regime="full", optimizer="adafactor")
+    alone, shared = states(spec, work), states(spec, work.but(shard=shard, ranks=2))
+    ranks = 1 if shard == "ddp" else 2
+    assert alone.optimizer <= ranks * shared.optimizer < alone.optimizer + 0.05 * spec.tower
+    adamw = work.but(optimizer="adamw", shard=shard, ranks=2)
+    assert ranks * states(spec, adamw).optimizer == 2 * 2 * spec.trained_params

@@ -161,10 +161,21 @@ def test_the_measured_peak(prepared: str, version: str, batch: int, peak: int, s
     found = estimate(MISTRAL, work)
     assert 0.995 < found.peak_allocated / peak < 1.005
     assert 0.995 < found.steady / steady < 1
-    # Each of the three is more than the rest of the error.
-    for less in ({"reentrant": False}, {"lora_dropout": False}):
-        if found.peak.name == "last layer, backward":
-            assert estimate(MISTRAL, work.but(**less)).peak_allocated < 0.99 * found.peak_allocated
+    less: tuple[dict[str, Any], ...] = ({"reentrant": False}, {"lora_dropout": False})
+    if version == "4.48.1":  # whose logits rule the peak, which these settings leave as it is
+        assert found.peak.name == "loss, forward"
+        assert all(
+            estimate(MISTRAL, work.but(**each)).peak_allocated == found.peak_allocated for each in less
+        )
+        return
+    assert found.peak.name == "last layer, backward"
+    for each in less:
+        assert estimate(MISTRAL, work.but(**each)).peak_allocated < 0.99 * found.peak_allocated
+    # The third is keys that are not repeated. Each of the three takes more off this moment than the rest of the error.
+    rest = abs(found.peak_allocated / peak - 1)
+    for each in (*less, {"transformers": "4.48.1"}):
+        moments = {one.name: one.total for one in estimate(MISTRAL, work.but(**each)).instants}
+        assert moments["last layer, backward"] < (1 - rest) * found.peak_allocated
 
 
 def test_flash_attention_repeated_keys_before_4_48() -> None:
