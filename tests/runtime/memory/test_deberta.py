@@ -62,7 +62,13 @@ def drawn(number: int) -> tuple[Any, Workload]:
 
 
 @pytest.mark.parametrize(
-    "number", [pytest.param(each, marks=[pytest.mark.slow] * (each > 7)) for each in range(40)]
+    "number",
+    [
+        pytest.param(
+            each, marks=[] if each <= 7 else pytest.mark.slow if each % 2 else pytest.mark.exhaustive
+        )
+        for each in range(40)
+    ],
 )
 def test_drawn_jobs(number: int) -> None:
     assert abs(error(*drawn(number))) < 0.005

@@ -77,7 +77,14 @@ def _without_repeated_vectors(shapes: list[Any]) -> list[Any]:
 
 @pytest.mark.parametrize("how", HOWS, ids=str)
 @pytest.mark.parametrize(
-    "model_type", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
+    "model_type",
+    [
+        pytest.param(
+            name,
+            marks=[] if name in QUICK else pytest.mark.slow if index % 2 else pytest.mark.exhaustive,
+        )
+        for index, name in enumerate(NAMES)
+    ],
 )
 def test_a_step_against_its_trace(model_type: str, how: dict[str, Any]) -> None:
     if how.get("optimizer") == "muon" and not hasattr(torch.optim, "Muon"):
