@@ -80,7 +80,10 @@ _OF_TRL: tuple[tuple[Version, str, Version], ...] = (
 
 
 def listed(texts: Iterable[str]) -> Bounds:
-    """What requirement files say; a library without a version is left out, and one of a commit of its repository may be of any."""
+    """What requirement files say; a library of a commit of its repository may be of any release.
+
+    A library without a version is left out, but for those whose newest release leaves out transformers 5.
+    """
     texts = list(texts)
     return {
         **_bounds(each for text in texts for each in re.finditer(_LISTED, text)),

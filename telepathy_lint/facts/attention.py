@@ -38,7 +38,7 @@ def is_settled(site: Site, settings: Settings) -> bool:
     if site.argument("use_flash_attention_2", "use_flash_attn") is not None:
         return True  # the rule about outdated arguments reports the first; the second belongs to a checkpoint's code
     drops = sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version)
-    if site.model_id is None and not (drops or is_bare(site) or is_alone(site)):
+    if site.model_id is None and not (drops or is_bare(site)):
         return True  # nothing in a project tells of a model whose id is not written
     if is_light(site):
         return True  # the model is too small for a difference

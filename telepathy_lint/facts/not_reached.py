@@ -14,8 +14,8 @@ from telepathy_lint.sites import Site
 #: Modules that tools write when a package is built.
 _BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
 _BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
-#: Modules that no library installs: what imports them is from another project, or they were not published.
-_OF_PROJECTS = ("utils", "util", "helpers", "prompter")
+#: Packages that no library installs: a file that imports from one is of another project, or the package was not published.
+_OF_PROJECTS = ("utils", "util", "helpers")
 _FROM_ELSEWHERE = rb"PYTHONPATH|submodule|\b(?:wget|curl)[ \t]"
 #: Parameters before this one are given by their place as often as by their name.
 _FIRST_BY_NAME = 2
