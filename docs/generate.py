@@ -265,7 +265,7 @@ def configuration() -> str:
         "A finding can be true and still not matter. By default, a finding is dropped if the code shows that it does not",
         "matter; `strict` reports it anyway. Evidence comes from the call, the file, and the project around it: its Python files,",
         "READMEs, scripts and settings. A script with no project around it, that is without a document or a script that tells of",
-        "it, and in no repository of at least six files of code, gets every finding that its own code does not answer. In a project,",
+        "it, and in no repository with more files of code, gets every finding that its own code does not answer. In a project,",
         "settings must be known to make a difference.",
         "",
         "| rule | reported in a project only if | dropped if the code shows that |",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import is_always, ships_no_beams
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change
 from telepathy_lint.findings.violation import Safety
@@ -44,11 +45,21 @@ def problems_of(site: Site) -> list[Problem]:
 
 
 def says_the_same(site: Site, problem: Problem) -> bool:
-    """Whether a length without effect is the one that takes effect, is taken out of its dict, or ends beam search where there is one beam."""
+    """Whether an argument without effect changes nothing that its author counts on.
+
+    A length is the one that takes effect, or in a project asks for more tokens than that, or is taken out of its dict; beam search ends
+    where there is one beam.
+    """
     if problem.argument.name == "early_stopping" or _is_taken_out(problem.argument.name, site):
         return True
     winner = site.argument(table.LENGTHS.get(problem.argument.name, ""))
-    return winner is not None and literal(winner) == literal(problem.argument) is not None
+    if winner is None:
+        return False
+    asked, given = literal(problem.argument), literal(winner)
+    if asked == given is not None:
+        return True
+    numbers = type(asked) is int and type(given) is int and asked > given
+    return numbers and problem.argument.name == "max_length" and not is_bare(site)
 
 
 def _is_taken_out(name: str, site: Site) -> bool:

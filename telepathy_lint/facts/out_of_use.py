@@ -80,16 +80,6 @@ def is_alone(site: Site) -> bool:
     return project is None or project.is_only(os.path.abspath(site.source.path))
 
 
-def is_of_a_repository(site: Site) -> bool:
-    """Whether the file is in a repository, and not only in a folder."""
-    project = _project_of(site)
-    return project is not None and project.once(_is_a_repository) is True
-
-
-def _is_a_repository(project: Project) -> bool:
-    return project.is_repository
-
-
 def kinds_that_matter(file: File | None, rules: Sequence[Rule], settings: Settings) -> frozenset[Kind]:
     """The kinds of sites in a file at which findings of the rules may matter; no others need to be found."""
     kinds = frozenset([kind for rule in rules for kind in rule.meta.kinds])

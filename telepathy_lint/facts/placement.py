@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.launched import started_by
-from telepathy_lint.facts.out_of_use import is_alone, is_bare, is_of_a_repository
+from telepathy_lint.facts.out_of_use import is_alone, is_bare
 from telepathy_lint.facts.reach import reach_of
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.value import Value
@@ -56,15 +56,8 @@ _BY_HAND = r"""\.cuda\(\)|\.to\(\s*["']cuda(?::0)?["']|(?<!_map)(?<!_map )=\s*["
 
 
 def is_in_danger(site: Site) -> bool:
-    """Whether the project starts several processes of the file, or nothing is known of a project.
-
-    In a repository with more files of code, a load on the first GPU is no sign of several processes.
-    """
-    if started_by(site) is not None or is_alone(site):
-        return True
-    argument = site.argument("device_map")
-    values = argument.values if argument is not None else ()
-    return is_bare(site) and not (is_of_a_repository(site) and all(map(_is_first_gpu, values)))
+    """Whether the project starts several processes of the file, or nothing is known of a project."""
+    return started_by(site) is not None or is_bare(site) or is_alone(site)
 
 
 def is_decided_by_the_file(site: Site) -> bool:
@@ -312,10 +305,6 @@ def _is_one_place(value: Value) -> bool:
         text = value.context.scope.tree.text
         return occurs(rf"\b{place.id}\s*=\s*(?:torch\.device\(\s*)?[\"']cuda(?::0)?[\"']", text)
     return isinstance(place, ast.Constant) and place.value in (0, *_FIRST)
-
-
-def _is_first_gpu(value: Value) -> bool:
-    return _is_one_place(value) and (isinstance(value.node, ast.Dict) or value.data in (0, *_FIRST))
 
 
 def _places_by_hand(text: str) -> bool:

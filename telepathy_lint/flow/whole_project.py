@@ -21,10 +21,6 @@ _MOST_BYTES, _MOST_TEXT_BYTES = 30_000_000, 8_000_000
 _MOST_KEPT = 6_000_000
 
 
-#: With this many files of code, a repository shows by them what it is for.
-_MANY_FILES = 6
-
-
 class TooLargeError(Exception):
     """The project has more files, or more text, than is searched."""
 
@@ -54,19 +50,14 @@ class Project:
         python, texts, _ = self._listing
         return python in ((), (path,)) and texts is not None and all(each.endswith(".toml") for each in texts)
 
-    @property
-    def is_repository(self) -> bool:
-        """Whether it is a repository, and not only a package or a folder."""
-        return self._listing.is_repository
-
     @cached_property
     def is_told_of(self) -> bool:
         """Whether there is a README, another document, or a script that shows how the project is used.
 
-        A repository with many files of code shows it by these.
+        A repository with more than one file of code shows it by these.
         """
         python, texts, is_repository = self._listing
-        if texts is None or python is None or (is_repository and len(python) >= _MANY_FILES):
+        if texts is None or python is None or (is_repository and len(python) > 1):
             return True
         return any(not each.endswith((".toml", ".yaml", ".yml")) for each in texts)
 

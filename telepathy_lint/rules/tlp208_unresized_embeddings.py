@@ -7,6 +7,7 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.source.occurs import occurs
 
 _REPLACED = r"[)\s]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[\w.]*tok\w*\.pad_token\s*=\s*[\w.]*\.eos_token\b"
 _NEAR = 300
@@ -19,7 +20,8 @@ class UnresizedEmbeddings(Rule):
     `IndexError`, or fails on the GPU with "device-side assert triggered", without naming the token. A pad
     token is in each padded batch. The rule reports a token if it is certainly new, and the model has exactly
     one embedding per token of its tokenizer; other models have spare ones. It leaves out tokens that are added
-    under a condition about another token (`if tokenizer.eos_token is None`), and, unless strict, a pad token that the next line replaces.
+    under a condition about another token (`if tokenizer.eos_token is None`), and, unless strict, a pad token that the next line replaces
+    and a token that the file looks for in texts to take it out.
 
     Bad:
 
@@ -58,4 +60,13 @@ class UnresizedEmbeddings(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         # Another pad token takes the place of the new one at once.
         behind = site.source.text[site.end : site.end + _NEAR]
-        return re.match(_REPLACED, behind) is None
+        if re.match(_REPLACED, behind) is not None:
+            return False
+        token = site.argument("token")
+        assert token is not None
+        return all(not occurs(_taken_out(str(value.data)), site.source.text) for value in token.values)
+
+
+def _taken_out(token: str) -> str:
+    """Code that looks for a token in a text, or in a list of tokens, where it puts something else in its place."""
+    return rf"\.(?:index|find|replace|remove|split)\(\s*[\"']{re.escape(token)}[\"']"

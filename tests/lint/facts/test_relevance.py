@@ -64,6 +64,12 @@ def new(code: str) -> dict[str, str]:
 
 WITH_LLAMA = LOADS.replace("(name", "('meta-llama/Llama-3.1-8B'")
 WITH_QWEN = LOADS.replace("(name", "('Qwen/Qwen2.5-7B-Instruct'")
+WITHOUT_DTYPE = LOADS.replace(", torch_dtype=torch.bfloat16", "")
+LOOKED_FOR = (
+    "from transformers import AutoModelForCausalLM, AutoTokenizer\n"
+    "tokenizer = AutoTokenizer.from_pretrained('gpt2')\ntokenizer.add_tokens(['<here>'])\n"
+    "model = AutoModelForCausalLM.from_pretrained('gpt2')\n{}"
+)
 FLOAT16 = f"{HEAD}def load(name):\n    model = {AUTO}\n    return 1\n".replace("bfloat16", "float16")
 WITH_GEMMA_2 = LOADS.replace("(name", "('google/gemma-2-9b-it'")
 WITH_PYTHIA = LOADS.replace("(name", "('EleutherAI/pythia-1b'")
@@ -158,7 +164,7 @@ PIPED = (
     f"{HEAD}from transformers import pipeline\nmodel = AutoModelForCausalLM.from_pretrained(name{{}})\n"
     "ask = pipeline('text-generation', model=model, tokenizer=tokenizer, {})\n"
 )
-LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=512, max_new_tokens=256)\n"
+LENGTHS = "from transformers import GenerationConfig\nc = GenerationConfig(do_sample=True, max_length=128, max_new_tokens=256)\n"
 PADS = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name)\ntokenizer = AutoTokenizer.from_pretrained({{}})\nids = tokenizer(texts, padding=True)\n"
 ADDED = "from transformers import AutoModelForCausalLM, AutoTokenizer\nmodel = AutoModelForCausalLM.from_pretrained('gpt2')\ntokenizer = AutoTokenizer.from_pretrained('gpt2')\ntokenizer.add_special_tokens({'pad_token': '[PAD]'})\n"
 OLD_PPO = "from trl import PPOTrainer\nPPOTrainer(model)\n"
@@ -819,15 +825,15 @@ CASES = {
         {**file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.7)\n"), "README.md": ""},
         file(f"{LOADS}model.generate(ids, do_sample=False, temperature=0.7)\n"),
     ),
-    "many files of a project without documents": Case(
+    "more files of a repository without documents": Case(
         "TLP201",
-        file(WITH_LLAMA + "tokenizer(texts, padding=True)\n", a="", b="", c="", d="", e=""),
-        file(WITH_LLAMA + "tokenizer(texts, padding=True)\n", a="", b="", c="", d=""),
+        {**file(WITH_LLAMA + "tokenizer(texts, padding=True)\n", a=""), ".git": ""},
+        {**file(WITH_LLAMA + "tokenizer(texts, padding=True)\n"), ".git": ""},
     ),
-    "an archive in a project without documents": Case(
+    "an archive in a repository without documents": Case(
         "TLP107",
-        {"archive/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
-        {"src/run.py": OLD_CALL, **dict.fromkeys(map("{}.py".format, range(6)), "")},
+        {"archive/run.py": OLD_CALL, "a.py": "", ".git": ""},
+        {"src/run.py": OLD_CALL, "a.py": "", ".git": ""},
     ),
     "a module that only defines, and that nothing imports": Case(
         "TLP107",
@@ -1139,6 +1145,31 @@ CASES = {
         "TLP207",
         file(LOADS + "model.generate(ids, do_sample=False, max_length=90, max_new_tokens=90)\n"),
         file(LOADS + "model.generate(ids, do_sample=False, max_length=80, max_new_tokens=90)\n"),
+    ),
+    "a length that asks for more than what takes effect": Case(
+        "TLP207",
+        {**file(LOADS + "model.generate(ids, do_sample=False, max_length=900, max_new_tokens=90)\n"), "README.md": ""},
+        {**file(LOADS + "model.generate(ids, do_sample=False, max_length=80, max_new_tokens=90)\n"), "README.md": ""},
+    ),
+    "the same in a script of which nothing else is known": Case(
+        "TLP207",
+        {**file(LOADS + "model.generate(ids, do_sample=False, max_length=900, max_new_tokens=90)\n"), "README.md": ""},
+        file(LOADS + "model.generate(ids, do_sample=False, max_length=900, max_new_tokens=90)\n"),
+    ),
+    "a device map in a repository with more files": Case(
+        "TLP101",
+        {**file(TRAINS["main.py"], other=""), ".git": ""},
+        {**file(TRAINS["main.py"]), ".git": ""},
+    ),
+    "a model of unknown size in a repository with more files": Case(
+        "TLP102",
+        {**file(WITHOUT_DTYPE, other=""), ".git": ""},
+        {**file(WITHOUT_DTYPE.replace("(name", "('meta-llama/Llama-2-7b-hf'"), other=""), ".git": ""},
+    ),
+    "a token that is looked for in the texts": Case(
+        "TLP208",
+        file(LOOKED_FOR.format("at = words.index('<here>')\n")),
+        file(LOOKED_FOR.format("words.append('<here>')\n")),
     ),
     "the training of a checkpoint that may be float32": Case(
         "TLP407",
@@ -1863,8 +1894,8 @@ CASES = {
     ),
     "the first GPU, in a repository with more files": Case(
         "TLP101",
-        file(TRAINS["main.py"].replace("'auto'", "'cuda:0'"), other=""),
-        file(TRAINS["main.py"].replace("'auto'", "'cuda:0'")),
+        {**file(TRAINS["main.py"].replace("'auto'", "'cuda:0'"), other=""), ".git": ""},
+        {**file(TRAINS["main.py"].replace("'auto'", "'cuda:0'")), ".git": ""},
     ),
     # ---- what the readers of the twenty-eighth draw would not act on
     "a token of the environment": Case(
@@ -1931,8 +1962,8 @@ CASES = {
     ),
     "the first GPU as a dict, in a repository with more files": Case(
         "TLP101",
-        file(TRAINS["main.py"].replace("'auto'", "{'': 0}"), other=""),
-        file(TRAINS["main.py"].replace("'auto'", "{'': 0}")),
+        {**file(TRAINS["main.py"].replace("'auto'", "{'': 0}"), other=""), ".git": ""},
+        {**file(TRAINS["main.py"].replace("'auto'", "{'': 0}")), ".git": ""},
     ),
     "a module that was not published, and one that a script fetches": Case(
         "TLP107",
@@ -1951,7 +1982,8 @@ def codes(folder: Path, files: dict[str, str], case: Case, strict: bool = False)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    (folder / ".git").mkdir(exist_ok=True)
+    # Without a README, a repository of several files would not be bare, but a folder of a package is.
+    (folder / (".git" if "README.md" in files else "pyproject.toml")).touch()
     at = case.path if case.path in files else next(iter(files))
     path = str(folder / at)
     plan = Selection(Configs()).plan(path)
