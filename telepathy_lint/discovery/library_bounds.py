@@ -80,12 +80,13 @@ _OF_TRL: tuple[tuple[Version, str, Version], ...] = (
 
 
 def listed(texts: Iterable[str]) -> Bounds:
-    """What requirement files say; a library of a commit of its repository may be of any release.
+    """What requirement files say, also in commands (`pip3 install torch==1.9.0`); a library of a commit of its repository may be of any release.
 
     A library without a version is left out, but for those whose newest release leaves out transformers 5.
     """
     texts = list(texts)
     return {
+        **_bounds(each for text in texts if " install " in text for each in _stated(text)),
         **_bounds(each for text in texts for each in re.finditer(_LISTED, text)),
         **{name: newest for text in texts for name, newest in _checked_out(text)},
     }

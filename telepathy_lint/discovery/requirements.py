@@ -31,6 +31,7 @@ _INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
 _INSTALLING = ("install", "setup", "env")
 #: How the names of all these files end or begin. A folder of results may have many thousands of other files.
 _ENDINGS = (".toml", ".cfg", ".py", ".lock", ".yml", ".yaml", ".txt", ".in", ".sh")
+_FOLDERS = ("requirements", "setup", "docker")
 _BEGINNINGS = ("readme", "install", "dockerfile", "containerfile", "setup", "getting", "requirements")
 #: A clause that ends with one of the releases of transformers 5.
 _END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
@@ -223,7 +224,7 @@ def _names(folder: str) -> list[str]:
     return sorted(
         name
         for name in names
-        if (lowered := name.lower()).endswith(_ENDINGS) or lowered.startswith(_BEGINNINGS)
+        if (lowered := name.lower()).endswith(_ENDINGS) or lowered.startswith(_BEGINNINGS) or name in _FOLDERS
     )
 
 
@@ -282,7 +283,7 @@ def _candidates(folder: str, names: list[str]) -> Iterator[str]:
         conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
         if name in fixed or conda or _is_of_pip(lowered):
             yield path
-        elif name in ("requirements", "setup") and os.path.isdir(path):
+        elif name in _FOLDERS and os.path.isdir(path):
             for one in sorted(os.listdir(path)):
                 if _is_of_pip(one.lower()) or (name == "requirements" and one.endswith((".txt", ".in"))):
                     yield os.path.join(path, one)

@@ -19,15 +19,14 @@ from telepathy_lint.facts.generating import Generating, asks_for_sampling, gener
 from telepathy_lint.facts.handled import LOOKERS, Use, handled
 from telepathy_lint.facts.looked_at import (
     answers_whoever_asks,
-    draws_unseeded,
     is_a_look,
+    is_drawn_anyhow,
     is_only_printed,
     keeps_answers,
     only_answers,
     only_measures,
     only_shows,
     penalty_is_known,
-    repeats_its_draws,
 )
 from telepathy_lint.facts.out_of_use import is_bare, is_never_named
 from telepathy_lint.facts.placement import is_at_work
@@ -209,30 +208,28 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
             continue  # whoever calls the pipeline may say how to decode
         left_open = not each.states and not greedy and not (each.spreads and _states_elsewhere(site))
         if left_open and not (ships_sampling(site) and (each.warm or site.source.once(asks_for_sampling))):
-            if path is None and (
-                is_of_other_names(site, each.offset)
-                or site.source.once(only_shows)
-                or (each.around is not None and is_never_named(site, each.around))
-                or (not is_bare(site) and _is_drawn_anyhow(site))
-                or is_a_look(site, each)
-                or is_only_printed(site, each)
-                or (site.source.once(only_measures) and not is_bare(site))
-            ):
+            if path is None and (_only_shown(site, each) or (not is_bare(site) and is_drawn_anyhow(site))):
                 continue
             where = _where(site, path, each) if not each.built else None
             return Decision(False, where, here=path is None)
     with_one = _id_with_penalty(site)
     if with_one is not None and not penalty_is_known(site):
         for path, each in places:
-            if each.greedy and not each.penalty:
+            if each.greedy and not each.penalty and not (path is None and _only_shown(site, each)):
                 return Decision(False, _where(site, path, each), with_one, path is None)
     return _SETTLED
 
 
-def _is_drawn_anyhow(site: Site) -> bool:
-    """Whether a file draws its data without a seed too, or a script sets the seed of its samples."""
-    in_order = not site.source.path.endswith(".ipynb")
-    return site.source.once(draws_unseeded) or (in_order and site.source.once(repeats_its_draws))
+def _only_shown(site: Site, place: Generating) -> bool:
+    """Whether what a place of the file generates is only looked at or measured, or the place is of another model or never runs."""
+    return (
+        is_of_other_names(site, place.offset)
+        or site.source.once(only_shows)
+        or (place.around is not None and is_never_named(site, place.around))
+        or is_a_look(site, place)
+        or is_only_printed(site, place)
+        or (site.source.once(only_measures) and not is_bare(site))
+    )
 
 
 def _where(site: Site, path: str | None, place: Generating) -> str:

@@ -183,3 +183,9 @@ def repeats_its_draws(text: str) -> bool:
 def _works_on_many(text: str) -> bool:
     """Whether a notebook keeps what it generates, or goes through a list of texts."""
     return occurs(rf"\.(?:append|extend|map|apply|progress_apply)\(|{_SAVES}", text)
+
+
+def is_drawn_anyhow(site: Site) -> bool:
+    """Whether a file draws its data without a seed too, or a script sets the seed of its samples."""
+    in_order = not site.source.path.endswith(".ipynb")
+    return site.source.once(draws_unseeded) or (in_order and site.source.once(repeats_its_draws))

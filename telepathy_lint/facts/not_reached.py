@@ -14,6 +14,11 @@ from telepathy_lint.sites import Site
 #: Modules that tools write when a package is built.
 _BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
 _BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
+#: Words in the names of scripts that are one of several attempts at the same.
+_ATTEMPTS = frozenset({
+    "actual", "best", "better", "correct", "corrected", "enhanced", "final", "fixed", "improved", "latest", "new", "newer", "optimized",
+    "proper", "quick", "real", "revised", "robust", "simple", "simplified", "true", "ultimate", "updated", "working",
+})  # fmt: skip
 #: Packages that no library installs: a file that imports from one is of another project, or the package was not published.
 _OF_PROJECTS = ("utils", "util", "helpers")
 _FROM_ELSEWHERE = rb"PYTHONPATH|submodule|\b(?:wget|curl)[ \t]"
@@ -317,8 +322,44 @@ def is_beside_what_is_named(site: Site, project: Project) -> bool:
     return not is_named_elsewhere(path, project, in_trees=True)
 
 
+def is_another_attempt(site: Site, project: Project) -> bool:
+    """Whether a script is one of several attempts (`fixed_training.py`), of which the project's documents name another one, and not this one."""
+    path = os.path.abspath(site.source.path)
+    folder, name = os.path.split(path)
+    stem, suffix = os.path.splitext(name)
+    words = stem.lower().split("_")
+    if suffix != ".py" or len(words) == 1 or not _ATTEMPTS.intersection(words):
+        return False
+    named = project.once(_named_in_texts) or frozenset()
+    if name in named or is_named_elsewhere(path, project, in_trees=True):
+        return False
+    rests = [[*words[:at], *words[at + 1 :]] for at, word in enumerate(words) if word in _ATTEMPTS]
+    return any(
+        os.path.dirname(other) == folder
+        and other != path
+        and os.path.basename(other) in named
+        and _is_one_of_them(os.path.splitext(os.path.basename(other))[0].lower().split("_"), rests)
+        for other in project.python_paths or ()
+    )
+
+
+def _is_one_of_them(words: list[str], rests: list[list[str]]) -> bool:
+    """Whether words are the rest of a name, or that with one more word."""
+    return any(
+        words == rest or [*words[:at], *words[at + 1 :]] == rest for rest in rests for at in range(len(words))
+    )
+
+
+def _named_in_texts(project: Project) -> frozenset[str]:
+    """The names of scripts in the project's documents, scripts and settings."""
+    return frozenset(
+        os.path.basename(each).decode("latin-1")
+        for _, data in project.texts()
+        for each in re.findall(_SCRIPT, data)
+    )
+
+
 def _named_scripts(project: Project) -> int:
     """How many of the project's Python files its documents, scripts and settings name."""
-    own = {os.path.basename(each).encode() for each in project.python_paths or ()}
-    named = {os.path.basename(each) for _, data in project.texts() for each in re.findall(_SCRIPT, data)}
-    return len(own & named)
+    own = {os.path.basename(each) for each in project.python_paths or ()}
+    return len(own & (project.once(_named_in_texts) or frozenset()))

@@ -10,7 +10,7 @@ from functools import partial
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.sites import Site
 
-_LIBRARIES = ("peft", "transformers", "trl")
+_LIBRARIES = ("datasets", "peft", "transformers", "trl")
 #: Modules of a project that are looked into for one file.
 _MOST_MODULES = 40
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

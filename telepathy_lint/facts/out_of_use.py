@@ -106,14 +106,18 @@ def is_out_of_use(site: Site, about_releases: bool = False) -> bool:
     if not about_releases:
         return False
     from telepathy_lint.facts.old_libraries import is_of_old_libraries
+    from telepathy_lint.facts.undefined_names import fails_before
 
-    return fails_anyway(site) or is_of_old_libraries(site)
+    return fails_anyway(site) or is_of_old_libraries(site) or fails_before(site)
 
 
 def _is_not_reached(site: Site) -> bool:
     project = _project_of(site)
     assert project is not None
     if not_reached.is_in_an_untaken_branch(site, project):
+        return True
+    attempt = partial(_asked, not_reached.is_another_attempt, site, project)
+    if site.file.remember("another attempt", attempt):
         return True
     unused = partial(_asked, not_reached.is_in_an_unused_module, site, project)
     return not_reached.is_defined(site) and site.file.remember("unused module", unused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 
@@ -31,9 +32,21 @@ _QUOTES = ("'", '"')
 _DOCUMENTS = (".md", ".rst")
 
 
-def is_an_alias(site: Site) -> bool:
-    """Whether an id stands on a line that speaks of aliases: the file gives the old name on purpose."""
-    return "alias" in site.source.line(site.source.line_of(site.start)).lower()
+def is_an_alias(site: Site, names: Sequence[tuple[str, str]]) -> bool:
+    """Whether ids (each old and present name) are given by their old names on purpose.
+
+    The line speaks of aliases, or the same dict, list or call has the present name too.
+    """
+    if "alias" in site.source.line(site.source.line_of(site.start)).lower():
+        return True
+    parents = site.context.scope.tree.parent
+    holder = parents.get(site.node)
+    if isinstance(holder, ast.keyword):
+        holder = parents.get(holder)
+    if not isinstance(holder, (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.Call)):
+        return False
+    beside = {each.value for each in ast.walk(holder) if isinstance(each, ast.Constant)}
+    return bool(names) and all(new in beside for _, new in names)
 
 
 def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:

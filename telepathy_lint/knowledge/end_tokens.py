@@ -13,8 +13,12 @@ _ENDS = {
     "<|eot_id|>": r"llama-?3",
     "<|end_of_text|>": r"llama-?3|granite",
 }
-#: The same of models that are named for those from which they were made, and end texts with another token.
-_TUNED = {"<|im_end|>": r"(?:open-?|nous-?)?hermes|dolphin|(?:open-?)?orca", "": r"deepseek-r1-distill"}
+#: The same of models that end texts with another token than those from which they were made, or for which they are named. The tokenizer of the
+#: first Qwen models names none.
+_TUNED = {
+    "<|im_end|>": r"(?:open-?|nous-?)?hermes|dolphin|(?:open-?)?orca",
+    "": r"deepseek-r1-distill|qwen-(?:vl|audio|1[_.]8b|7b|14b|72b)",
+}
 
 
 def end_tokens(ids: Collection[str]) -> list[str]:

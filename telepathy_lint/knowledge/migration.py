@@ -134,13 +134,17 @@ LONG_GONE = frozenset(
         "tokenization_xlnet",
     ]
 )
+#: What datasets 3.0 removed (September 2024).
+GONE_FROM_DATASETS = ("datasets.load_metric", "datasets.list_metrics")
 #: The last releases of peft and trl that count as older than transformers 5: what they lack, nobody imports beside 5.
 _BEFORE_5 = {"peft": (0, 10), "trl": (0, 26)}
 
 
 def was_gone_before_5(symbol: str) -> bool:
-    """Whether a dotted name of transformers, trl or peft was gone for good before transformers 5 came."""
+    """Whether a dotted name of transformers, trl, peft or datasets was gone for good before transformers 5 came."""
     package = symbol.partition(".")[0]
+    if package == "datasets":
+        return symbol in GONE_FROM_DATASETS
     if package == "transformers":
         return symbol in LONG_GONE or ".".join(symbol.split(".")[:2]) in LONG_GONE
     if package == "peft":

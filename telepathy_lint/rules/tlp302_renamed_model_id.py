@@ -54,9 +54,10 @@ class RenamedModelId(Rule):
             yield site.at(node, detail, fix=self.repair(site, node, value, name))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        if site.kind == "identifier" and is_an_alias(site):
+        names = [(str(value.data), name) for _, value, name in _renamed(site)]
+        if site.kind == "identifier" and is_an_alias(site, names):
             return False
-        return not is_redirected(site, [(str(value.data), name) for _, value, name in _renamed(site)])
+        return not is_redirected(site, names)
 
     def repair(self, site: Site, node: ast.AST, value: Value, name: str) -> Repair | None:
         return id_repair(site, node, value, name)

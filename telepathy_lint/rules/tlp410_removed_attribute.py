@@ -28,7 +28,7 @@ class RemovedAttribute(Rule):
     The rule is on by default where the project's requirements allow transformers 5. An attribute of a model or its config is
     reported only if the file loads the model, with a class that is known to lack it.
     Unless strict, what is in a file of older libraries is left out, as by TLP107, and so is what an expression only reads in
-    one of its cases (`given if given is not None else model.config.max_length`).
+    one of its cases (`given if given is not None else model.config.max_length`), and a cache that is made under `isinstance(x, tuple)`.
 
     Bad:
 
@@ -82,7 +82,7 @@ class RemovedAttribute(Rule):
         yield site.at(node, detail, fix=self.repair(site, node, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
-        return not _is_one_case(site)
+        return not (_is_one_case(site) or _is_for_tuples(site))
 
     def repair(self, site: Site, node: ast.Attribute, settings: Settings) -> Repair | None:
         source, lowest = site.source, settings.target_version
@@ -125,6 +125,36 @@ def _is_one_case(site: Site) -> bool:
             return True
         node = above
     return False
+
+
+def _is_for_tuples(site: Site) -> bool:
+    """Whether a cache is made of what the code has found to be a tuple, which no model of transformers 5 gives."""
+    parents = site.file.tree.parent
+    call = parents.get(site.node)
+    named = isinstance(site.node, ast.Attribute) and site.node.attr == "from_legacy_cache"
+    if not named or not isinstance(call, ast.Call) or not call.args:
+        return False
+    given = ast.dump(call.args[0])
+    node: ast.AST = call
+    while (above := parents.get(node)) is not None and not isinstance(
+        above, (ast.FunctionDef, ast.AsyncFunctionDef)
+    ):
+        if isinstance(above, ast.If) and node in above.body and _asks_for_a_tuple(above.test, given):
+            return True
+        node = above
+    return False
+
+
+def _asks_for_a_tuple(test: ast.expr, given: str) -> bool:
+    return (
+        isinstance(test, ast.Call)
+        and isinstance(test.func, ast.Name)
+        and test.func.id == "isinstance"
+        and len(test.args) == 2
+        and ast.dump(test.args[0]) == given
+        and isinstance(test.args[1], ast.Name)
+        and test.args[1].id == "tuple"
+    )
 
 
 def _is_itself(site: Site, node: ast.Attribute) -> bool:

@@ -71,7 +71,15 @@ def _is_method(file: File, node: ast.Attribute, context: Context) -> bool:
             and last(dotted(maker.func) or "") in ("DynamicCache", "EncoderDecoderCache")
             for maker in makers
         )
-    return re.search(r"(?i)cache|past|kv|key_values|processor", last(dotted(node.value) or "")) is not None
+    named_so = (
+        re.search(r"(?i)cache|past|kv|key_values|processor", last(dotted(node.value) or "")) is not None
+    )
+    return named_so and not _is_defined_elsewhere(file, node.attr)
+
+
+def _is_defined_elsewhere(file: File, name: str) -> bool:
+    """Whether a class of the project has a method with this name."""
+    return file.modules is not None and file.modules.mentions(file.source.path, f"def {name}(".encode())
 
 
 def _model_lacks(file: File, node: ast.Attribute, context: Context) -> bool:

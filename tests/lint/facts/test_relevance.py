@@ -183,8 +183,11 @@ FAMILIES = (
 ALONE = f"{HEAD}model = AutoModelForCausalLM.from_pretrained(name, device_map='auto', torch_dtype=torch.bfloat16)\nTrainer(model, args=settings).train()\n"
 ASKED = f"{WITH_QWEN}def ask(model):\n    return model.generate(ids)\n"
 KEPT = "all.append(model.generate(ids))\n"
-OLD_SFT = "from trl import SFTTrainer\ntrainer = SFTTrainer(model, max_seq_length=512)\n"
-OLD_TRAINER = "from transformers import Trainer\ntrainer = Trainer(model, args, tokenizer=tokenizer)\n"
+OLD_SFT = "import own\nfrom trl import SFTTrainer\ntrainer = SFTTrainer(own.model, max_seq_length=512)\n"
+OLD_TRAINER = "import own\nfrom transformers import Trainer\ntrainer = Trainer(own.model, own.args, tokenizer=own.tokenizer)\n"
+READS_A_CACHE = f"import own\n{LOADS.replace('(name', '(own.name')}old = own.cache.to_legacy_cache()\n"
+MAKES_A_CACHE = "from own import other, past\nfrom transformers import DynamicCache\nif {}:\n    past = DynamicCache.from_legacy_cache(past)\n"
+IN_A_FUNCTION = "import own\nfrom transformers import Trainer\ndef run():\n    {}\n    return Trainer(own.model, tokenizer=own.tokenizer)\nrun()\n"
 COLLATORS = {
     "parts/__init__.py": "",
     "parts/trl_data.py": "from .collators import collate\n",
@@ -915,8 +918,8 @@ CASES = {
     ),
     "an exact release before the one that removed a name": Case(
         "TLP404",
-        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.4.0"),
-        at(f"{LOADS}from transformers import MambaCache\n", "transformers==5.5.0"),
+        at(f"from transformers import MambaCache\n{LOADS}", "transformers==5.4.0"),
+        at(f"from transformers import MambaCache\n{LOADS}", "transformers==5.5.0"),
     ),
     "exact releases of several parts": Case(
         "TLP401",
@@ -1004,13 +1007,13 @@ CASES = {
     ),
     "an exact release of trl before the one that removed a name": Case(
         "TLP404",
-        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.20"),
-        at(f"{LOADS}from trl import DataCollatorForCompletionOnlyLM\n", "transformers>=4.40", "trl<0.21"),
+        at(f"from trl import DataCollatorForCompletionOnlyLM\n{LOADS}", "transformers>=4.40", "trl<0.20"),
+        at(f"from trl import DataCollatorForCompletionOnlyLM\n{LOADS}", "transformers>=4.40", "trl<0.21"),
     ),
     "an exact release of peft before the one that removed a name": Case(
         "TLP404",
-        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.9.0"),
-        at(f"{LOADS}from peft import prepare_model_for_int8_training\n", "transformers>=4.40", "peft==0.10.0"),
+        at(f"from peft import prepare_model_for_int8_training\n{LOADS}", "transformers>=4.40", "peft==0.9.0"),
+        at(f"from peft import prepare_model_for_int8_training\n{LOADS}", "transformers>=4.40", "peft==0.10.0"),
     ),
     "requirements that transformers 5 cannot meet": Case(
         "TLP107",
@@ -1165,6 +1168,71 @@ CASES = {
         "TLP102",
         {**file(WITHOUT_DTYPE, other=""), ".git": ""},
         {**file(WITHOUT_DTYPE.replace("(name", "('meta-llama/Llama-2-7b-hf'"), other=""), ".git": ""},
+    ),
+    # ---- what the readers of the twenty-ninth and the thirtieth draw would not act on
+    "a name that nothing defines, read before the call": Case(
+        "TLP402",
+        at(f"print(scripts_args)\n{OLD_TRAINER}", "transformers>=4.40"),
+        at(f"def show():\n    print(scripts_args)\n{OLD_TRAINER}", "transformers>=4.40"),
+    ),
+    "a name that nothing defines, among the arguments": Case(
+        "TLP402",
+        at(OLD_TRAINER.replace("own.args", "args.training"), "transformers>=4.40"),
+        at(OLD_TRAINER.replace("own.args", "own.args if own.args else args"), "transformers>=4.40"),
+    ),
+    "a name that nothing defines, in the function of the call": Case(
+        "TLP402",
+        at(IN_A_FUNCTION.format("with own.lock:\n        print(args)"), "transformers>=4.40"),
+        at(IN_A_FUNCTION.format("try:\n        print(args)\n    except NameError:\n        pass"), "transformers>=4.40"),
+    ),
+    "a name that may come from a star import": Case(
+        "TLP402",
+        at(f"import own\nprint(args)\n{OLD_TRAINER}", "transformers>=4.40"),
+        at(f"from own import *\nprint(args)\n{OLD_TRAINER}", "transformers>=4.40"),
+    ),
+    "an attempt at a script, of which the documents name another": Case(
+        "TLP107",
+        {"fixed_run.py": OLD_CALL, "last_run.py": "", "README.md": "python last_run.py\n"},
+        {"fixed_run.py": OLD_CALL, "last_run.py": "", "README.md": "python last_run.py\npython fixed_run.py\n"},
+        "fixed_run.py",
+    ),
+    "an attempt at a script, that no other module needs": Case(
+        "TLP107",
+        {"run_new.py": OLD_CALL, "run.py": "", "README.md": "python run.py\n"},
+        {"run_new.py": OLD_CALL, "run.py": "import run_new\n", "README.md": "python run.py\n"},
+        "run_new.py",
+    ),
+    "an attempt at a script, and another script": Case(
+        "TLP107",
+        {"run_new.py": OLD_CALL, "run_old_data.py": "", "run_data.py": "", "run.py": "", "README.md": "python run.py\n"},
+        {"run_new.py": OLD_CALL, "show_all.py": "", "README.md": "python show_all.py\n"},
+        "run_new.py",
+    ),
+    "a cache that is a tuple": Case(
+        "TLP410",
+        at(MAKES_A_CACHE.format("isinstance(past, tuple)"), "transformers>=4.40"),
+        at(MAKES_A_CACHE.format("isinstance(other, tuple)"), "transformers>=4.40"),
+    ),
+    "a script of older datasets": Case(
+        "TLP107",
+        at(f"from datasets import load_metric\n{OLD_CALL}", "transformers>=4.28"),
+        at(f"from datasets import load_dataset\n{OLD_CALL}", "transformers>=4.28"),
+    ),
+    "the first Qwen, whose tokenizer has no end of texts": Case(
+        "TLP202",
+        file(ENDS.replace("gpt2", "Qwen/Qwen-7B-Chat").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
+        file(ENDS.replace("gpt2", "Qwen/Qwen1.5-7B-Chat").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
+    ),
+    "an old name beside the present one": Case(
+        "TLP302",
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-8B']\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-70B']\n"),
+    ),
+    "a penalty where the answer is only looked at": Case(
+        "TLP105",
+        {NOTEBOOK: cells(WITH_QWEN, "print(model.generate(ids, do_sample=False))\n"), "README.md": ""},
+        {NOTEBOOK: cells(WITH_QWEN, "all.append(model.generate(ids, do_sample=False))\n"), "README.md": ""},
+        NOTEBOOK,
     ),
     "a token that is looked for in the texts": Case(
         "TLP208",
@@ -2021,13 +2089,25 @@ def test_an_argument_had_an_effect_in_old_releases(
     assert codes(tmp_path, mirrored, case, strict=strict) == ({"TLP107"} if reported else set())
 
 
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(("method", "reported"), [("to_cache", True), ("to_legacy_cache", False)])
+def test_a_method_of_a_class_of_the_project_is_not_that_of_a_cache(
+    method: str, reported: bool, strict: bool, tmp_path: Path
+) -> None:
+    shared = f"class Shared:\n    def {method}(self):\n        return ()\n"
+    project = {**at(READS_A_CACHE, "transformers>=4.40"), "own.py": shared}
+    assert codes(tmp_path, project, Case("TLP410", {}, {}), strict=strict) == (
+        {"TLP410"} if reported else set()
+    )
+
+
 @pytest.mark.parametrize(
     ("code", "found"),
     [
         ("from peft import prepare_model_for_int8_training\n", {"TLP404"}),
         ("from transformers import is_torch_tpu_available\n", {"TLP404"}),
         (
-            "from trl import setup_chat_format, SFTTrainer\nSFTTrainer(model, max_seq_length=5)\n",
+            "import own\nfrom trl import setup_chat_format, SFTTrainer\nSFTTrainer(own.model, max_seq_length=5)\n",
             {"TLP402", "TLP404"},
         ),
     ],
@@ -2094,9 +2174,9 @@ def test_what_transformers_4_removed_is_reported_where_another_library_leaves_ou
     other: str, found: set[str], tmp_path: Path
 ) -> None:
     code = (
-        "from transformers import Trainer\nfrom transformers.utils import send_example_telemetry\nsend_example_telemetry('x', args)\n"
+        "import own\nfrom transformers import Trainer\nfrom transformers.utils import send_example_telemetry\nsend_example_telemetry('x', own.args)\n"
         "class Weighted(Trainer):\n    def compute_loss(self, model, inputs, return_outputs=False):\n        return model(**inputs).loss\n"
-        "Weighted(model, args, compute_metrics=metrics).train()\n"
+        "Weighted(own.model, own.args, compute_metrics=own.metrics).train()\n"
     )
     for name, text in at(code, "transformers>=4.40", other).items():
         (tmp_path / name).write_text(text)
@@ -2106,7 +2186,9 @@ def test_what_transformers_4_removed_is_reported_where_another_library_leaves_ou
     assert {each.code for each in given if each.code.startswith("TLP4")} == found
 
 
-@pytest.mark.parametrize("tied", ["huggingface-hub<1.0", "torch==2.2.0"])
+@pytest.mark.parametrize(
+    "tied", ["huggingface-hub<1.0", "torch==2.2.0", "pip3 install torch==1.9.0+cu111 torchvision==0.10.0"]
+)
 def test_what_trl_removed_is_reported_where_another_library_leaves_out_transformers_5(
     tied: str, tmp_path: Path
 ) -> None:
@@ -2116,7 +2198,7 @@ def test_what_trl_removed_is_reported_where_another_library_leaves_out_transform
     plan = Selection(Configs()).plan(str(tmp_path / "main.py"))
     source = open_source(plan.path, (tmp_path / "main.py").read_bytes())
     found = engine.lint(source, plan.rules, plan.settings, project=Modules())
-    assert [(each.code, each.line) for each in found if each.code.startswith("TLP4")] == [("TLP402", 4)]
+    assert [(each.code, each.line) for each in found if each.code.startswith("TLP4")] == [("TLP402", 6)]
 
 
 @pytest.mark.parametrize("rule", ["TLP101", "TLP102", "TLP104", "TLP105", "TLP201"])

@@ -1,0 +1,117 @@
+"""Decides whether a call is never reached because code before it reads a name that nothing defines."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Iterator
+
+from telepathy_lint.sites import File, Site
+
+#: Names that programs find defined: by `site`, and by what runs them (notebooks, Databricks, Snakemake, kernprof, gettext).
+_GIVEN = frozenset({
+    "exit", "quit", "copyright", "credits", "license", "display", "dbutils", "spark", "sc", "sqlContext", "snakemake", "profile", "_",
+})  # fmt: skip
+_DEFINED = frozenset(dir(builtins)) | _GIVEN
+#: Code that may define names which it does not write.
+_DEFINES_BY_NAME = (
+    "import *",
+    "exec(",
+    "globals()",
+    "locals()",
+    "vars()",
+    "builtins",
+    "sys.modules",
+    "get_ipython",
+)
+_LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
+#: Statements and expressions of which a part may not run.
+_PERHAPS = (
+    ast.IfExp,
+    ast.BoolOp,
+    ast.comprehension,
+    ast.GeneratorExp,
+    ast.ListComp,
+    ast.SetComp,
+    ast.DictComp,
+)
+#: Parts of a statement that run later, or not at all.
+_NOT_AT_ONCE = ("body", "orelse", "finalbody", "handlers", "cases", "annotation", "msg")
+#: Type parameters, since Python 3.12.
+_TYPE_PARAMETERS = ("TypeVar", "ParamSpec", "TypeVarTuple")
+
+
+def fails_before(site: Site) -> bool:
+    """Whether a script certainly raises a NameError before a call, or in its arguments: in the same function, or at the top level."""
+    if site.source.path.endswith(".ipynb"):
+        return False  # a cell may define what another one reads
+    undefined = site.file.fact(_undefined)
+    if not undefined:
+        return False
+    parents = site.context.scope.tree.parent
+    node: ast.AST = site.node
+    while not isinstance(node, ast.stmt):
+        if isinstance(node, _LATER) or node not in parents:
+            return False
+        node = parents[node]
+    if _reads(node, undefined):
+        return True
+    while (above := parents.get(node)) is not None:
+        if any(_reads(each, undefined) for each in _before(node, above)):
+            return True
+        if isinstance(above, _LATER) and not isinstance(above, ast.ClassDef):
+            return False  # another call may have run before
+        node = above
+    return False
+
+
+def _undefined(file: File) -> frozenset[str]:
+    """The names that a file reads, and that nothing in it or in Python defines."""
+    if any(each in file.source.text for each in _DEFINES_BY_NAME):
+        return frozenset()
+    read: set[str] = set()
+    bound: set[str] = set()
+    for node in ast.walk(file.tree.module):
+        if isinstance(node, ast.Name):
+            (read if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            bound.add(node.name)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            bound.update(node.names)
+        elif isinstance(node, (ast.ExceptHandler, ast.MatchAs, ast.MatchStar)) and node.name is not None:
+            bound.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest is not None:
+            bound.add(node.rest)
+        elif type(node).__name__ in _TYPE_PARAMETERS:
+            bound.add(getattr(node, "name", ""))
+    return frozenset(each for each in read - bound - _DEFINED if not each.startswith("__"))
+
+
+def _before(stmt: ast.AST, holder: ast.AST) -> list[ast.stmt]:
+    """The statements that run before another one of the same block."""
+    for field in ("body", "orelse", "finalbody"):
+        block = getattr(holder, field, None)
+        if isinstance(block, list) and stmt in block:
+            return block[: block.index(stmt)]
+    return []
+
+
+def _reads(stmt: ast.stmt, names: frozenset[str]) -> bool:
+    """Whether a statement certainly reads one of the names as soon as it runs."""
+    return any(isinstance(each, ast.Name) and each.id in names for each in _at_once(stmt))
+
+
+def _at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a statement that run whenever it does; of a compound one, its head, and the body of `with`."""
+    yield node
+    for name, value in ast.iter_fields(node):
+        if name in _NOT_AT_ONCE and not (name == "body" and isinstance(node, ast.With)):
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            if not isinstance(each, ast.AST) or isinstance(each, (*_LATER, *_PERHAPS)):
+                continue
+            yield from _at_once(each)
