@@ -26,7 +26,6 @@ from telepathy_lint.facts.looked_at import (
     only_answers,
     only_measures,
     only_shows,
-    penalty_is_known,
 )
 from telepathy_lint.facts.out_of_use import is_bare, is_never_named
 from telepathy_lint.facts.placement import is_at_work
@@ -85,13 +84,16 @@ _SETTLED = Decision(True)
 
 
 def samples_unasked(site: Site) -> bool:
-    """Whether the file generates with a model that is known to sample, or to ship a penalty, without stating it."""
+    """Whether the file generates with a model that is known to sample, or to ship settings of sampling, without stating it.
+
+    A repetition penalty that is left in greedy decoding does not count.
+    """
     if not ships_sampling(site):
         return False
     found = decision(site)
     if found.settled or found.where is None or not found.here:
         return False
-    return found.penalty is None or found.penalty == site.model_id
+    return found.penalty is None
 
 
 def ships_sampling(site: Site) -> bool:
@@ -213,7 +215,7 @@ def _judged(site: Site, places: list[tuple[str | None, Generating]]) -> Decision
             where = _where(site, path, each) if not each.built else None
             return Decision(False, where, here=path is None)
     with_one = _id_with_penalty(site)
-    if with_one is not None and not penalty_is_known(site):
+    if with_one is not None:
         for path, each in places:
             if each.greedy and not each.penalty and not (path is None and _only_shown(site, each)):
                 return Decision(False, _where(site, path, each), with_one, path is None)

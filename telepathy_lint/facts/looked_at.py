@@ -10,7 +10,6 @@ from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.calls import calls_at
 from telepathy_lint.flow.tree import Tree
-from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START, occurs
 
@@ -68,23 +67,6 @@ def has_run(site: Site) -> bool:
 
     cells = code_cells(site.source.data)
     return number < len(cells) and was_run(cells[number])
-
-
-def penalty_is_known(site: Site) -> bool:
-    """Whether a file of a project states a repetition penalty, or a notebook whose cells were run keeps what it gave with one."""
-    modules = site.file.modules
-    project = modules.project(site.source.path) if modules is not None else None
-    if project is None or is_bare(site):
-        return False
-    return has_run(site) or project.once(_states_a_penalty) is True
-
-
-def _states_a_penalty(project: Project) -> bool:
-    return any(
-        re.search(rb"repetition_penalty\\?[\"']?\s*[=:]\s*\d", data)
-        for files in (project.python, project.texts)
-        for _, data in files()
-    )
 
 
 def is_a_look(site: Site, place: Generating) -> bool:

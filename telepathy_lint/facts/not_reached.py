@@ -14,11 +14,6 @@ from telepathy_lint.sites import Site
 #: Modules that tools write when a package is built.
 _BUILT = r"_?version(?:_info)?|.*_pb2(?:_grpc)?|.*_generated"
 _BUILDING = ("setup.py", "pyproject.toml", "CMakeLists.txt")
-#: Words in the names of scripts that are one of several attempts at the same.
-_ATTEMPTS = frozenset({
-    "actual", "best", "better", "correct", "corrected", "enhanced", "final", "fixed", "improved", "latest", "new", "newer", "optimized",
-    "proper", "quick", "real", "revised", "robust", "simple", "simplified", "true", "ultimate", "updated", "working",
-})  # fmt: skip
 #: Packages that no library installs: a file that imports from one is of another project, or the package was not published.
 _OF_PROJECTS = ("utils", "util", "helpers")
 _FROM_ELSEWHERE = rb"PYTHONPATH|submodule|\b(?:wget|curl)[ \t]"
@@ -216,6 +211,8 @@ _OF_A_TREE = rb"(?m)^[^\r\n]{0,40}(?:\xe2\x94[\x9c\x94]|\|--|`--)[^\r\n]*"
 _SCRIPT = rb"[\w./-]{1,200}\.py\b"
 #: So many scripts that a project names show that it names those which are meant to be run.
 _SOME = 2
+#: With so many, the others are left over.
+_MANY = 10
 
 
 def is_in_an_unused_module(site: Site, project: Project) -> bool:
@@ -322,31 +319,18 @@ def is_beside_what_is_named(site: Site, project: Project) -> bool:
     return not is_named_elsewhere(path, project, in_trees=True)
 
 
-def is_another_attempt(site: Site, project: Project) -> bool:
-    """Whether a script is one of several attempts (`fixed_training.py`), of which the project's documents name another one, and not this one."""
+def is_left_over(site: Site, project: Project) -> bool:
+    """Whether the project's documents and commands name many of its scripts, and nothing names this one.
+
+    What code may import by its name, and then calls, is not one of them.
+    """
     path = os.path.abspath(site.source.path)
-    folder, name = os.path.split(path)
-    stem, suffix = os.path.splitext(name)
-    words = stem.lower().split("_")
-    if suffix != ".py" or len(words) == 1 or not _ATTEMPTS.intersection(words):
+    if not path.endswith(".py") or (project.once(_named_scripts) or 0) < _MANY:
         return False
-    named = project.once(_named_in_texts) or frozenset()
-    if name in named or is_named_elsewhere(path, project, in_trees=True):
+    if project.once(_imports_by_name) and "__main__" not in site.source.text and is_defined(site):
         return False
-    rests = [[*words[:at], *words[at + 1 :]] for at, word in enumerate(words) if word in _ATTEMPTS]
-    return any(
-        os.path.dirname(other) == folder
-        and other != path
-        and os.path.basename(other) in named
-        and _is_one_of_them(os.path.splitext(os.path.basename(other))[0].lower().split("_"), rests)
-        for other in project.python_paths or ()
-    )
-
-
-def _is_one_of_them(words: list[str], rests: list[list[str]]) -> bool:
-    """Whether words are the rest of a name, or that with one more word."""
-    return any(
-        words == rest or [*words[:at], *words[at + 1 :]] == rest for rest in rests for at in range(len(words))
+    return not os.path.basename(path).startswith("__") and not is_named_elsewhere(
+        path, project, in_trees=True
     )
 
 

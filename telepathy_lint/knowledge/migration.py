@@ -103,10 +103,11 @@ PEFT_NAMES = {
 }
 
 
-#: Names and modules of transformers that 4.46 did not have any more, or soon after: who imports them has an older release.
+#: Names and modules of transformers that 4.46 did not have any more, or soon after (AdamW: 4.50): who imports them has an older release.
 LONG_GONE = frozenset(
     f"transformers.{name}"
     for name in [
+        "AdamW",
         "is_torch_tpu_available",
         "top_k_top_p_filtering",
         "configuration_auto",

@@ -24,9 +24,9 @@ class MissingGenerationConfig(Rule):
 
     Unless strict, the rule only reports a model with which its file generates without stating `do_sample`, and it names that place. In a
     project, the checkpoint must also be known to sample (Llama 2 and 3, Qwen2 and Qwen2.5, Gemma 3), by its id or the only one that the file
-    names; models that think before they answer are meant to sample. If each call states `do_sample`, the rule only reports greedy calls of
-    models that are known to ship a repetition penalty, which is in effect without sampling too. A script that is alone, with no project
-    around it, and generates nothing is reported if it shows no other purpose of the model.
+    names; models that think before they answer are meant to sample. In a script that is alone, with no project around it, greedy calls of
+    models that are known to ship a repetition penalty, which is in effect without sampling too, are reported as well; if it generates
+    nothing, it is reported if it shows no other purpose of the model.
 
     Unless strict, the rule leaves out:
 
@@ -43,7 +43,7 @@ class MissingGenerationConfig(Rule):
     - scripts that talk to somebody (`input(...)`), draw at random without a seed, or set the seed of torch
     - a single answer that a script only prints, or that a cell of a notebook generates to look at
     - functions that generate and that nothing calls
-    - greedy calls, where a file of the project states a repetition penalty or the notebook's cell was run
+    - greedy calls, whose only setting of the checkpoint is a repetition penalty
     - scripts that the documents and commands do not name, where they name others
 
     Bad:

@@ -66,6 +66,8 @@ class UnknownModelId(Rule):
             yield site.at(node, f"{detail}{origin(value, site)}", fix=self.repair(site, node, value))
 
     def matters(self, site: Site, settings: Settings) -> bool:
+        if site.kind == "identifier" and not is_bare(site) and _is_looked_up(site):
+            return False
         names = [str(value.data) for _, value in literal_ids(site)]
         gone = any(status_of(each).status == "unknown" and other_case(each) is None for each in names)
         return (gone or is_bare(site)) and not is_of_a_test(site)  # tests often make names up
@@ -81,3 +83,11 @@ def other_case(model_id: str) -> str | None:
     if status.status != "unknown":
         return None
     return next((name for name in status.nearest if name.casefold() == model_id.casefold()), None)
+
+
+def _is_looked_up(site: Site) -> bool:
+    """Whether an id is a key of a dict of numbers, which nothing loads by this dict."""
+    holder = site.context.scope.tree.parent.get(site.node)
+    return isinstance(holder, ast.Dict) and all(
+        isinstance(each, ast.Constant) and not isinstance(each.value, str) for each in holder.values
+    )

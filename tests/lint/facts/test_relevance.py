@@ -194,6 +194,9 @@ COLLATORS = {
     "parts/collators.py": "from trl import DataCollatorForCompletionOnlyLM\n",
     "parts/own_data.py": "from transformers import DataCollatorForLanguageModeling\n",
 }
+TEN = {f"step_{number}.py": "" for number in range(10)}
+DEFINES_LOGS = "from transformers import TrainingArguments\ndef main():\n    return TrainingArguments('out', logging_dir='logs')\n"
+IMPORTS = "import importlib, sys\nimportlib.import_module(sys.argv[1])\n"
 CONFIGURED = f"{LOADS}model.config.{{}}\n"
 LOGS = "from transformers import TrainingArguments\nargs = TrainingArguments('out', logging_dir='logs')\n"
 OLD_LOGS = LOGS.replace("logging_dir='logs'", "no_cuda=True")
@@ -1190,23 +1193,30 @@ CASES = {
         at(f"import own\nprint(args)\n{OLD_TRAINER}", "transformers>=4.40"),
         at(f"from own import *\nprint(args)\n{OLD_TRAINER}", "transformers>=4.40"),
     ),
-    "an attempt at a script, of which the documents name another": Case(
-        "TLP107",
-        {"fixed_run.py": OLD_CALL, "last_run.py": "", "README.md": "python last_run.py\n"},
-        {"fixed_run.py": OLD_CALL, "last_run.py": "", "README.md": "python last_run.py\npython fixed_run.py\n"},
-        "fixed_run.py",
+    "a script that is left over": Case(
+        "TLP401",
+        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN][1:])},
     ),
-    "an attempt at a script, that no other module needs": Case(
-        "TLP107",
-        {"run_new.py": OLD_CALL, "run.py": "", "README.md": "python run.py\n"},
-        {"run_new.py": OLD_CALL, "run.py": "import run_new\n", "README.md": "python run.py\n"},
-        "run_new.py",
+    "a script beside ten that are named": Case(
+        "TLP401",
+        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN, "main.py"])},
     ),
-    "an attempt at a script, and another script": Case(
+    "a script beside ten that are named, and one that another runs": Case(
+        "TLP401",
+        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "main.py": LOGS, "step_1.py": "run('main.py')\n", "README.md": "\n".join(f"python {each}" for each in TEN)},
+    ),
+    "a module that code may import by its name, and a script": Case(
+        "TLP401",
+        {**TEN, "main.py": f"{DEFINES_LOGS}if __name__ == '__main__':\n    main()\n", "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "main.py": DEFINES_LOGS, "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+    ),
+    "a script of older transformers": Case(
         "TLP107",
-        {"run_new.py": OLD_CALL, "run_old_data.py": "", "run_data.py": "", "run.py": "", "README.md": "python run.py\n"},
-        {"run_new.py": OLD_CALL, "show_all.py": "", "README.md": "python show_all.py\n"},
-        "run_new.py",
+        at(f"from transformers import AdamW\n{OLD_CALL}", "transformers>=4.28"),
+        at(f"from transformers import Adafactor\n{OLD_CALL}", "transformers>=4.28"),
     ),
     "a cache that is a tuple": Case(
         "TLP410",
@@ -1228,11 +1238,20 @@ CASES = {
         file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-8B']\n"),
         file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-70B']\n"),
     ),
+    "an id that is only looked up": Case(
+        "TLP301",
+        {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 8, 'gpt2': 1}}\n"), "README.md": ""},
+        {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 'large', 'gpt2': 'small'}}\n"), "README.md": ""},
+    ),
+    "a penalty in a project": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": ""},
+        file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"),
+    ),
     "a penalty where the answer is only looked at": Case(
         "TLP105",
-        {NOTEBOOK: cells(WITH_QWEN, "print(model.generate(ids, do_sample=False))\n"), "README.md": ""},
-        {NOTEBOOK: cells(WITH_QWEN, "all.append(model.generate(ids, do_sample=False))\n"), "README.md": ""},
-        NOTEBOOK,
+        file(f"{WITH_QWEN}print(model.generate(ids, do_sample=False))\n"),
+        file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"),
     ),
     "a token that is looked for in the texts": Case(
         "TLP208",
@@ -1955,11 +1974,6 @@ CASES = {
         file(ENDS + "ids = tokenizer(texts, truncation=True, padding='max_length', max_length=32)\n"),
         file(ENDS + "ids = tokenizer(texts, truncation=True, padding='max_length', max_length=512)\n"),
     ),
-    "a repetition penalty that another module states": Case(
-        "TLP105",
-        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n", other="SETTINGS = {'repetition_penalty': 1.05}\n"), "README.md": ""},
-        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n", other="SETTINGS = {}\n"), "README.md": ""},
-    ),
     "the first GPU, in a repository with more files": Case(
         "TLP101",
         {**file(TRAINS["main.py"].replace("'auto'", "'cuda:0'"), other=""), ".git": ""},
@@ -2022,11 +2036,6 @@ CASES = {
         "TLP202",
         file(ENDS + "ids = tokenizer(texts, truncation=True, max_length=32)\n"),
         file(ENDS + "ids = tokenizer(texts, truncation=True, max_length=args.length)\nq = tokenizer(q, truncation=True, max_length=32)\n"),
-    ),
-    "a penalty, and a sentence about it": Case(
-        "TLP105",
-        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": "", "run.sh": "python main.py repetition_penalty=1.05\n"},
-        {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": "We do not set repetition_penalty.\n"},
     ),
     "the first GPU as a dict, in a repository with more files": Case(
         "TLP101",
