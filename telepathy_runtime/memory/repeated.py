@@ -16,6 +16,8 @@ _RESIZING = ("aten::resize_", "aten::resize_as_", "aten::set_", "aten::_resize_o
 """Operators that give their first tensor another storage, or another size of it."""
 _FIRST = object()
 """The result is the first argument."""
+_NOTHING = object()
+"""There is no result: tensors were changed in place, which changes nothing on the meta device."""
 
 
 class UnknownArgument(Exception):  # noqa: N818
@@ -36,6 +38,8 @@ class Repeated:
             kind = self._kinds[func] = _kind(func)
         if kind == "other":
             return func(*args, **kwargs)
+        if kind == "each":
+            return self._run_each(func, args, kwargs)
         try:
             key = (func, torch.get_default_dtype(), _key(args), _key(kwargs) if kwargs else None)
             known = self._known.get(key)
@@ -53,17 +57,50 @@ class Repeated:
             self._known[key] = made
         return out
 
+    def _run_each(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """The same for an operator of lists, which treats each index alone: it runs with what is new of the lists."""
+        count = len(args[0]) if isinstance(args[0], list) else -1
+        listed = [isinstance(each, list) for each in args]
+        if count < 1 or any(isinstance(each, list) and len(each) != count for each in args):
+            return func(*args, **kwargs)
+        rows = list(zip(*(each for each in args if isinstance(each, list)), strict=True))
+        try:
+            rest = [each for each, inside in zip(args, listed, strict=True) if not inside]
+            shared = (func, torch.get_default_dtype(), _key(rest), _key(kwargs))
+            keys = [(shared, _key(row)) for row in rows]
+            new = {key: index for index, key in enumerate(keys) if key not in self._known}
+        except (UnknownArgument, TypeError):
+            return func(*args, **kwargs)
+        if new:
+            some = [
+                [each[index] for index in new.values()] if isinstance(each, list) else each for each in args
+            ]
+            outs = func(*some, **kwargs)
+            if outs is not None and set(_storages(outs)) & set(_storages(some)):
+                self._kinds[func] = "other"
+                return func(*args, **kwargs)
+            recipes = [_NOTHING] * len(new) if outs is None else [_recipe(each) for each in outs]
+            if None in recipes:
+                return func(*args, **kwargs)
+            self._known.update(zip(new, recipes, strict=True))
+        if self._known[keys[0]] is _NOTHING:
+            return None
+        return [_made(self._known[key]) for key in keys]
+
 
 def _kind(func: Any) -> str:
-    """Whether an operator makes new results, or changes its first tensor and returns it, or is any other."""
+    """Whether an operator makes new results, changes its first tensor and returns it, does either with each of a list, or else."""
     schema = func._schema
     if func.namespace != "aten" or schema.name in _RESIZING or torch.Tag.inplace_view in func.tags:
         return "other"
+    lists = schema.name.startswith("aten::_foreach_")
     written = [each.alias_info is not None and each.alias_info.is_write for each in schema.arguments]
     if not any(written):
         views = any(each.alias_info is not None for each in schema.returns)
-        return "other" if views else "new"
+        return "other" if views else "each" if lists else "new"
     alone = written[0] and sum(written) == 1 and schema.name.endswith("_")
+    if lists:
+        return "each" if alone and not schema.returns else "other"
     return "in place" if alone and len(schema.returns) == 1 else "other"
 
 

@@ -28,7 +28,6 @@ CALLS: dict[str, list[tuple[Any, tuple[Any, ...], dict[str, Any]]]] = {
     "named arguments": [(aten.sum.default, (A,), {}), (aten.sum.default, (A,), {"dtype": torch.float32})],
     "lists": [(aten.cat.default, ([A, A],), {}), (aten.cat.default, ([A, A], 1), {}), (aten.cat.default, ([A],), {})],
     "several results": [(aten.native_dropout.default, (WIDE, 0.1, True), {}), (aten.max.dim, (A, 0), {})],
-    "lists of results": [(aten._foreach_add.List, ([A, WIDE], [A, WIDE]), {})],
     "new tensors": [(aten.zeros.default, ([2, 3],), {"device": torch.device("meta"), "dtype": torch.half})],
     "an expanded tensor": [(aten.add.Tensor, (A[:1].expand(6, 4), A[:1].expand(6, 4)), {})],
 }  # fmt: skip
@@ -87,6 +86,35 @@ def test_what_is_changed_in_place_is_the_same_tensor() -> None:
         assert operators.run(aten.resize_.default, (other, [size]), {}).shape == (size,)
 
 
+LISTS: dict[str, tuple[Any, tuple[Any, ...], dict[str, Any]]] = {
+    "two lists": (aten._foreach_add.List, ([A, WIDE, A], [A, WIDE, WIDE]), {"alpha": 2}),
+    "a number": (aten._foreach_mul.Scalar, ([A, LOW, T, A], 1.5), {}),
+    "a number each": (aten._foreach_mul.ScalarList, ([LOW, LOW], [2, 1.5]), {}),
+    "a tensor for all": (aten._foreach_mul.Tensor, ([A, WIDE], torch.empty((), device="meta")), {}),
+    "norms": (aten._foreach_norm.Scalar, ([A, WIDE],), {"dtype": torch.float32}),
+}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_lists_give_what_their_tensors_give(name: str) -> None:
+    func, args, kwargs = LISTS[name]
+    operators = Repeated()
+    for repeated in (args, args, tuple(each[::-1] if isinstance(each, list) else each for each in args)):
+        out = operators.run(func, repeated, kwargs)
+        assert looks(out) == looks(func(*repeated, **kwargs))
+        assert len({each.untyped_storage()._cdata for each in out}) == len(out)
+
+
+def test_lists_that_do_not_fit_are_refused_each_time() -> None:
+    operators = Repeated()
+    for _ in range(2):
+        assert operators.run(aten._foreach_add_.List, ([WIDE, WIDE], [A, WIDE]), {}) is None
+        assert operators.run(aten._foreach_add_.Scalar, ([WIDE, LOW], 1), {}) is None
+        for wrong in ([A, torch.empty(5, 4, device="meta")], [A]):
+            with pytest.raises(RuntimeError):
+                operators.run(aten._foreach_add_.List, ([WIDE, WIDE], wrong), {})
+
+
 def test_the_default_dtype_matters_and_values_are_computed() -> None:
     operators = Repeated()
     for dtype in (torch.float32, torch.bfloat16, torch.float32):
@@ -104,6 +132,7 @@ def test_the_default_dtype_matters_and_values_are_computed() -> None:
 JOBS: dict[str, tuple[str, dict[str, Any]]] = {
     "adapters": ("llama", {"regime": "lora", "checkpointing": True, "dora": True, "mixed_precision": True}),
     "experts": ("qwen3_moe", {"regime": "full", "optimizer": "adafactor"}),
+    "lists": ("llama", {"regime": "full", "opt_impl": "foreach", "grad_accum": 2}),
     "decoding": ("gemma2", {"new_tokens": 2, "padded": True}),
     "in the backward": ("gpt2", {"regime": "full", "opt_in_backward": True, "opt_impl": "single"}),
 }
