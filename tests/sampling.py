@@ -1,8 +1,9 @@
-"""Marks most of many similar cases as slow, so that a plain `pytest` runs a sample of them."""
+"""Marks most of many similar cases as slow or exhaustive, so that a plain `pytest` runs a sample of them."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
+from itertools import chain, repeat
 from typing import Any
 
 import pytest
@@ -13,9 +14,10 @@ def only(quick: Container[Any], cases: Iterable[Any]) -> list[Any]:
     return [case if case in quick else pytest.param(case, marks=pytest.mark.slow) for case in cases]
 
 
-def every(step: int, cases: Iterable[Any]) -> list[Any]:
-    """The cases; each but every `step`-th one is a slow test."""
+def first(quick: int, slow: int, cases: Iterable[Any]) -> list[Any]:
+    """The cases, each more of the same kind: the first `quick` run always, the next `slow` are slow tests, the others exhaustive."""
+    marks = chain(repeat((), quick), repeat(pytest.mark.slow, slow), repeat(pytest.mark.exhaustive))
     return [
-        pytest.param(case, marks=pytest.mark.slow) if index % step else case
-        for index, case in enumerate(cases)
+        pytest.param(*getattr(case, "values", (case,)), id=getattr(case, "id", None), marks=mark)
+        for case, mark in zip(cases, marks)  # noqa: B905  the marks do not end
     ]

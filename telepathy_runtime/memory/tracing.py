@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from telepathy_runtime.memory.autocasting import autocast_on_meta
+from telepathy_runtime.memory.repeated import Repeated
 
 BLOCK = 512
 """CUDA's caching allocator rounds every tensor up to this many bytes."""
@@ -52,10 +53,11 @@ class Counter(TorchDispatchMode):  # type: ignore[misc, unused-ignore]
         self.peak = 0
         self.peak_at = ""
         self._live: dict[int, tuple[weakref.ref[Any], int]] = {}
+        self._operators = Repeated()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(out):
+        out = self._operators.run(func, args, kwargs or {})
+        for leaf in [out] if isinstance(out, torch.Tensor) else tree_leaves(out):
             if isinstance(leaf, torch.Tensor):
                 self._see(leaf, func)
         return out

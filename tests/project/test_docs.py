@@ -23,6 +23,7 @@ import pytest
 
 import telepathy_lint
 from telepathy_lint import output
+from telepathy_lint.commands import cli
 from telepathy_lint.commands.parser import SUBCOMMANDS
 from telepathy_lint.discovery import config
 from telepathy_lint.rule import Rule
@@ -310,19 +311,31 @@ def test_what_a_page_shows_is_what_happens(name: str, tmp_path: Path, request: p
 
 
 @pytest.mark.slow
-def test_json_is_what_its_schema_says(tmp_path: Path) -> None:
+def test_json_is_what_its_schema_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     jsonschema = pytest.importorskip("jsonschema")
     schema = json.loads((DOCS / "findings.schema.json").read_text(encoding="utf-8"))
     jsonschema.Draft202012Validator.check_schema(schema)
     validator = jsonschema.Draft202012Validator(schema)
     (tmp_path / "broken.py").write_text("from_pretrained(\n", encoding="utf-8")
     (tmp_path / "stale.py").write_text("x = 1  # noqa: TLP101\n", encoding="utf-8")
-    paths = f"{ROOT / 'fixtures'} {tmp_path} --isolated --strict --select ALL --report-unused-noqa"
-    found = json.loads(run(f"telepathy-lint check {paths} --output-format json", ROOT).stdout)
+    options = "--isolated --strict --select ALL --report-unused-noqa --output-format json"
+    monkeypatch.chdir(ROOT)
+    render, reports = output.render, []
+
+    def rendered(name: str, report: output.Report) -> Iterator[str]:
+        reports.append(report)
+        return render(name, report)
+
+    monkeypatch.setattr(output, "render", rendered)
+    assert cli.run(["check", "fixtures", str(tmp_path), *options.split()]) == 2  # broken.py
+    found = json.loads(capsys.readouterr().out)
     assert {each["code"] for each in found} >= {"TLP000", "TLP001", "TLP101", "TLP902"}
     assert any(each["cell"] is not None for each in found) and any(each["fix"] for each in found)
     assert list(validator.iter_errors(found)) == []
-    lines = run(f"telepathy-lint check {paths} --output-format json-lines", ROOT).stdout.splitlines()
+    (report,) = reports
+    lines = "".join(render("json-lines", report)).splitlines()
     assert [json.loads(line) for line in lines] == found
     assert list(validator.iter_errors([{**found[0], "line": 0}]))
 

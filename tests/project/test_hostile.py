@@ -187,9 +187,8 @@ def test_the_cost_of_what_stands_around_loads_is_in_proportion(repeated: Callabl
 
     seconds(10)
     small = min(seconds(300) for _ in range(3))
-    assert (
-        min(seconds(3000) for _ in range(2)) < 30 * small + 1
-    )  # ten times the input; quadratic is a hundred
+    # Ten times the input; quadratic is a hundred. Again only if a busy machine slowed the first run down.
+    assert any(seconds(3000) < 30 * small + 1 for _ in range(2))
 
 
 def test_a_comment_in_what_is_not_python_stays() -> None:

@@ -42,21 +42,32 @@ for key, name, arguments in json.loads(sys.argv[1]):
 Step = tuple[str, str, dict[str, Any]]
 
 
-def run(steps: list[Step], environ: dict[str, str]) -> dict[str, Any]:
+def start(steps: list[Step], environ: dict[str, str]) -> subprocess.Popen[str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS_"))}
-    done = subprocess.run(
+    return subprocess.Popen(
         [sys.executable, "-c", PROGRAM, json.dumps(steps)],
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
         env={**kept, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_DISABLE_XET": "1", **environ},
-        timeout=300,
     )
-    assert done.returncode == 0, done.stderr[-3000:]
-    lines = [
-        line.removeprefix("OUTCOME ") for line in done.stdout.splitlines() if line.startswith("OUTCOME ")
-    ]
+
+
+def outcomes(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """What became of each step, by its key."""
+    out, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    lines = [line.removeprefix("OUTCOME ") for line in out.splitlines() if line.startswith("OUTCOME ")]
     return dict(json.loads(line) for line in lines)
+
+
+def run(steps: list[Step], environ: dict[str, str]) -> dict[str, Any]:
+    with start(steps, environ) as process:
+        try:
+            return outcomes(process)
+        finally:
+            process.kill()
 
 
 def mount(folder: Path, *options: str) -> bool:
@@ -85,7 +96,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def online(checkpoints: Checkpoints, mounts: dict[str, Path], home: Path) -> dict[str, Any]:
+def unreachable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+    """A load from a hub that does not answer. It mostly waits, for about a minute: it runs beside the other loads."""
+    environ = {"HF_HOME": str(tmp_path_factory.mktemp("unreachable")), "HF_ENDPOINT": "http://127.0.0.1:9"}
+    with start([("load", "org/tiny", {})], environ) as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def online(
+    unreachable: object, checkpoints: Checkpoints, mounts: dict[str, Path], home: Path
+) -> dict[str, Any]:
     """The results of the loads in a process with the network."""
     repositories: dict[str, Path | str] = {
         "org/tiny": checkpoints("llama", pad="present"),
@@ -207,19 +229,19 @@ def test_a_read_only_cache(online: dict[str, Any], checkpoints: Checkpoints, hom
             "org/sharded": checkpoints("llama", sharded=True),
         }
         with serve(repositories) as endpoint:
-            outcomes = run(steps, {"HF_HOME": str(home), "HF_ENDPOINT": endpoint})
+            found = run(steps, {"HF_HOME": str(home), "HF_ENDPOINT": endpoint})
     finally:
         subprocess.run(["umount", "-l", str(home)], check=True)
-    assert outcomes["cached"]["class"] == "LlamaForCausalLM"
+    assert found["cached"]["class"] == "LlamaForCausalLM"
     for key in ("new", "new, four Nones", "new tokenizer"):
-        assert outcomes[key]["error"] == "ReadOnlyCacheError", outcomes[key]
-        assert f"the cache {home / 'hub'} (from HF_HOME) is not writable" in outcomes[key]["text"]
+        assert found[key]["error"] == "ReadOnlyCacheError", found[key]
+        assert f"the cache {home / 'hub'} (from HF_HOME) is not writable" in found[key]["text"]
 
 
 @pytest.mark.slow
-def test_a_hub_that_cannot_be_reached(tmp_path: Path) -> None:
+def test_a_hub_that_cannot_be_reached(unreachable: subprocess.Popen[str]) -> None:
     """transformers itself retries for about a minute; the loader adds no retries."""
-    outcome = run([("load", "org/tiny", {})], {"HF_HOME": str(tmp_path), "HF_ENDPOINT": "http://127.0.0.1:9"})
+    outcome = outcomes(unreachable)
     assert outcome["load"]["error"] == "OfflineError"
     assert "the hub cannot be reached and none of the files are in the cache" in outcome["load"]["text"]
 

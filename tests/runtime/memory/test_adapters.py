@@ -10,6 +10,7 @@ import pytest
 from benchmarks.memory_families import Shape, config_of, error
 from telepathy_runtime.memory import Workload
 from tests.runtime.memory.test_families import has
+from tests.sampling import first
 
 pytest.importorskip("torch")
 pytest.importorskip("peft")
@@ -70,26 +71,12 @@ def differs(number: int) -> float:
     return abs(error(config, work))
 
 
-@pytest.mark.parametrize("number", range(6))
+@pytest.mark.parametrize("number", first(6, 9, range(60)))
 def test_drawn_adapters(number: int) -> None:
     assert differs(number) < 0.005
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(6, 24))
-def test_more_drawn_adapters(number: int) -> None:
-    assert differs(number) < 0.005
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("number", range(24, 60))
-def test_many_drawn_adapters(number: int) -> None:
-    assert differs(number) < 0.005
-
-
-@pytest.mark.parametrize(
-    "number", [pytest.param(each, marks=[pytest.mark.slow] * (each > 8)) for each in range(24)]
-)
+@pytest.mark.parametrize("number", first(9, 8, range(24)))
 def test_dropouts_and_layers_that_run_again(number: int) -> None:
     family, config, work = with_dropout(number)
     has(family)

@@ -22,6 +22,7 @@ transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory.standard_step import build_step, traced  # noqa: E402
 from telepathy_runtime.memory.tracing import trace  # noqa: E402
+from tests.sampling import first  # noqa: E402
 
 TRAINER = {"regime": "full", "keep_outputs": False, "use_cache": False}
 REGIMES: dict[str, dict[str, Any]] = {
@@ -135,8 +136,7 @@ def held_out() -> list[Any]:
     return cases
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("model_type", "sizes", "work"), held_out())
+@pytest.mark.parametrize(("model_type", "sizes", "work"), first(0, 2 * len(ENCODERS), held_out()))
 def test_held_out_encoders(model_type: str, sizes: tuple[int, ...], work: Workload) -> None:
     assert abs(error(encoder(model_type, *sizes), work)) < 0.005
 
@@ -194,8 +194,7 @@ def drawn_t5() -> list[Any]:
     return cases
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("sizes", "kind", "work"), drawn_t5())
+@pytest.mark.parametrize(("sizes", "kind", "work"), first(0, 6, drawn_t5()))
 def test_drawn_t5(sizes: tuple[int, ...], kind: str, work: Workload) -> None:
     assert abs(error(t5(*sizes, feed_forward_proj=kind), work)) < 0.005
 
@@ -264,8 +263,7 @@ def drawn_whisper() -> list[Any]:
     return cases
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("sizes", "rates", "work"), drawn_whisper())
+@pytest.mark.parametrize(("sizes", "rates", "work"), first(0, 6, drawn_whisper()))
 def test_drawn_whisper(sizes: tuple[int, ...], rates: dict[str, float], work: Workload) -> None:
     assert abs(error(whisper(*sizes, **rates), work)) < 0.005
 
