@@ -25,7 +25,7 @@ _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 #: Requirement files of conda, and those of pip beside the ones with "requirements" in their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
-_PIP = ("req", "reqs", "requirement")
+_PIP = ("req", "reqs", "requirement", "env", "environment", "dependencies", "deps")
 #: How the names of files begin that say how to install the project, and what is in those of scripts that install it.
 _INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
 _INSTALLING = ("install", "setup", "env")

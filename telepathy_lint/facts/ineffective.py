@@ -7,6 +7,7 @@ import re
 
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import may_know_more
+from telepathy_lint.facts.relevance import is_quantized
 from telepathy_lint.facts.weight_sizes import is_light
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
@@ -72,10 +73,15 @@ def is_harmless(site: Site, problem: Problem) -> bool:
     in_project = not is_bare(site)
     if name == "device_map":
         # The pipeline itself moves a model that was not placed to the first GPU, where only a small one certainly fits.
-        return all(_is_placed(load, site) or (in_project and is_light(load)) for load in site.about)
+        return all(
+            _is_placed(load, site) or (in_project and (is_light(load) or is_quantized(load)))
+            for load in site.about
+        )
     if name in ("dtype", "torch_dtype"):
         return all(
-            _has_the_same(load, problem.argument) or (in_project and _has_some(load)) for load in site.about
+            _has_the_same(load, problem.argument)
+            or (in_project and (_has_some(load) or is_light(load) or is_quantized(load)))
+            for load in site.about
         )
     return False
 

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 
 from telepathy_lint import facts
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -53,7 +55,8 @@ class EosPaddedTraining(Rule):
         mlm = site.argument("mlm")
         if mlm is None or site.opaque or (padded := facts.eos_padded(site)) is None:
             return
-        if not all(value.kind == "const" and value.data is False for value in mlm.values):
+        causal = all(value.kind == "const" and value.data is False for value in mlm.values)
+        if not causal or _is_never_read(site):
             return
         yield site.at_call(f"pad_token is eos_token since {line_name(site.source, padded)}")
 
@@ -63,3 +66,29 @@ class EosPaddedTraining(Rule):
         if not site.source.once(relevance.has_real_ends) or site.source.once(relevance.cuts_ends):
             return False
         return is_bare(site) or site.source.once(relevance.keeps_what_it_trains)
+
+
+def _is_never_read(site: Site) -> bool:
+    """Whether the collator gets a name that nothing reads, and a trainer is made behind it in the same block, without a collator."""
+    tree = site.context.scope.tree
+    holder = tree.parent.get(site.call)
+    if not isinstance(holder, ast.Assign) or not all(isinstance(each, ast.Name) for each in holder.targets):
+        return False
+    names = {each.id for each in holder.targets if isinstance(each, ast.Name)}
+    if any(
+        isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
+        for name in names
+        for node in tree.visit(tree.lines_with(name))
+    ):
+        return False
+    block = getattr(tree.parent.get(holder), "body", None)
+    behind = block[block.index(holder) + 1 :] if isinstance(block, list) and holder in block else []
+    return any(
+        isinstance(each, ast.Call) and _trains_without(each) for stmt in behind for each in ast.walk(stmt)
+    )
+
+
+def _trains_without(call: ast.Call) -> bool:
+    return (dotted(call.func) or "").endswith("Trainer") and not any(
+        each.arg in (None, "data_collator") for each in call.keywords
+    )

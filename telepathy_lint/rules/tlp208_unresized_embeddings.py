@@ -11,6 +11,7 @@ from telepathy_lint.source.occurs import occurs
 
 _REPLACED = r"[)\s]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[\w.]*tok\w*\.pad_token\s*=\s*[\w.]*\.eos_token\b"
 _NEAR = 300
+_LOOKS_FOR = r"\.(?:index|find|replace|remove|split)\(\s*[\"']"
 
 
 class UnresizedEmbeddings(Rule):
@@ -64,9 +65,8 @@ class UnresizedEmbeddings(Rule):
             return False
         token = site.argument("token")
         assert token is not None
-        return all(not occurs(_taken_out(str(value.data)), site.source.text) for value in token.values)
-
-
-def _taken_out(token: str) -> str:
-    """Code that looks for a token in a text, or in a list of tokens, where it puts something else in its place."""
-    return rf"\.(?:index|find|replace|remove|split)\(\s*[\"']{re.escape(token)}[\"']"
+        # The code looks for the token in a text, or in a list of tokens, where it puts something else in its place.
+        return not any(
+            occurs(rf"{_LOOKS_FOR}{re.escape(str(value.data))}[\"']", site.source.text)
+            for value in token.values
+        )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
 from telepathy_lint.findings.change import Change, Repair
@@ -16,6 +17,7 @@ from telepathy_lint.knowledge.migration import (
 from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
+from telepathy_lint.sites.loads import loads_of
 
 
 class RemovedTokenizerUse(Rule):
@@ -68,6 +70,8 @@ class RemovedTokenizerUse(Rule):
         if called in TOKENIZER_ATTRIBUTES:
             detail = f"tokenizers have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_ATTRIBUTES[called]}"
             yield site.at(site.node, detail)
+            return
+        if called in KEPT_BY_SLOW_TOKENIZERS and not _is_fast(site):
             return
         if called in TOKENIZER_METHODS:
             who = "tokenizers" if called not in KEPT_BY_SLOW_TOKENIZERS else "fast tokenizers"
@@ -150,3 +154,11 @@ def _is_text(node: ast.AST) -> bool:
         return False
     # Columns of a table have some of these names too, one accessor further on.
     return isinstance(node.func.value, (ast.Constant, ast.JoinedStr)) or _is_text(node.func.value)
+
+
+def _is_fast(site: Site) -> bool:
+    """Whether the tokenizer is loaded in the file, and is not one of the checkpoint's own code, which may be slow."""
+    if not isinstance(site.call.func, ast.Attribute):
+        return False
+    found = loads_of(site.file, site.call.func.value, site.context, "tokenizer")
+    return bool(found) and not any(map(may_know_more, found))

@@ -14,6 +14,8 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import LINE_START
 
+#: Arguments of the PPOConfig of trl before 0.12.
+_OF_OLD_TRL = ("log_with", "tracker_kwargs", "model_name")
 _TRACKERS = (
     LINE_START
     + r"[ \t]*(?:import|from)[ \t]+(?:wandb|mlflow|comet_ml|tensorboard|tensorboardX|clearml|neptune|swanlab|trackio)\b"
@@ -83,7 +85,10 @@ class ChangedDefault(Rule):
                 detail = "this tokenizer ignores add_eos_token in transformers 4, and 5 ends each text with the end-of-text token"
                 yield site.at(ends, f"{detail}: leave it out, or add the token to the text")
         elif site.kind == "training_config":
-            if not site.opaque and "report_to" not in site.arguments and _tracks(site):
+            own = any(
+                name in site.arguments for name in _OF_OLD_TRL
+            )  # it was no TrainingArguments, and asked for its trackers
+            if not site.opaque and "report_to" not in site.arguments and not own and _tracks(site):
                 detail = "without report_to, transformers 4 logs to every tracker that is installed and 5 to none: pass report_to"
                 yield site.at_call(detail)
         else:

@@ -378,6 +378,7 @@ def test_other_specifiers_are_refused(value: str) -> None:
         ("requirements.txt", "torch\n# transformers==3\ntransformers==4.45.2  # why\nsentence-transformers>=9\n", "4.45.2"),
         ("requirements-dev.txt", "Transformers>=4.40; python_version < '3.12'\n", "4.40"),
         ("requirements.in", "transformers-stream-generator==0.0.4\n", None),
+        ("env.txt", "torch==2.0.0\ntransformers==4.28.1\n", "4.28.1"),
         ("docker/requirements.txt", "transformers==4.33.2\n", "4.33.2"),
         ("environment.yml", "dependencies:\n  - python=3.11\n  - conda-forge::transformers=4.44\n", "4.44"),
         ("environment.yaml", "dependencies:\n  - pip:\n    - 'transformers>=4.43'\n", "4.43"),

@@ -1243,6 +1243,22 @@ CASES = {
         {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 8, 'gpt2': 1}}\n"), "README.md": ""},
         {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 'large', 'gpt2': 'small'}}\n"), "README.md": ""},
     ),
+    # ---- what a reader of repositories of no draw would not act on
+    "the device map of a model that is loaded in 8 bits": Case(
+        "TLP108",
+        {**file(PIPED.format(", load_in_8bit=True", "device_map='auto'")), "README.md": ""},
+        {**file(PIPED.format("", "device_map='auto'")), "README.md": ""},
+    ),
+    "the dtype of a model that is loaded in 8 bits": Case(
+        "TLP108",
+        {**file(PIPED.format(", load_in_8bit=True", "torch_dtype=torch.float16")), "README.md": ""},
+        {**file(PIPED.format("", "torch_dtype=torch.float16")), "README.md": ""},
+    ),
+    "the dtype of a small model": Case(
+        "TLP108",
+        {**file(PIPED.format("", "torch_dtype=torch.float16").replace("name", "'gpt2'")), "README.md": ""},
+        {**file(PIPED.format("", "torch_dtype=torch.float16").replace("name", "'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+    ),
     "a penalty in a project": Case(
         "TLP105",
         {**file(f"{WITH_QWEN}all.append(model.generate(ids, do_sample=False))\n"), "README.md": ""},
@@ -2096,6 +2112,37 @@ def test_an_argument_had_an_effect_in_old_releases(
     case = Case("TLP107", {}, {})
     mirrored = at(f"{OLD}, mirror='tuna')\n", requirement)
     assert codes(tmp_path, mirrored, case, strict=strict) == ({"TLP107"} if reported else set())
+
+
+SLOW = "from transformers import AutoTokenizer\ntokenizer = AutoTokenizer.from_pretrained('acme/glm'{})\nids = tokenizer.build_inputs_with_special_tokens([1])\n"
+KEPT_ENDS = f"{ENDS}Trainer({{}}).train()\nmodel.save_pretrained('a')\n"
+LOGGED = "import wandb\nfrom transformers import AutoTokenizer\nfrom trl import PPOConfig, PPOTrainer\nconfig = PPOConfig({})\n"
+
+
+@pytest.mark.parametrize("strict", [False, True])
+@pytest.mark.parametrize(
+    ("rule", "sure", "unsure"),
+    [
+        ("TLP202", KEPT_ENDS.format("model, data_collator=collator"), KEPT_ENDS.format("model")),
+        ("TLP403", SLOW.format(""), SLOW.format(", trust_remote_code=True")),
+        ("TLP403", SLOW.format(""), "import transformers\n" + SLOW.partition("\n")[2].partition("\n")[2]),
+        ("TLP407", LOGGED.format("lr=1"), LOGGED.format("model_name='gpt2', log_with='wandb'")),
+    ],
+    ids=[
+        "a collator that no trainer gets",
+        "a tokenizer with code of its own",
+        "a tokenizer from elsewhere",
+        "the config of an older trl",
+    ],
+)
+def test_what_is_not_so_is_not_reported(
+    rule: str, sure: str, unsure: str, strict: bool, tmp_path: Path
+) -> None:
+    case = Case(rule, {}, {})
+    (tmp_path / "sure").mkdir()
+    (tmp_path / "unsure").mkdir()
+    assert codes(tmp_path / "sure", at(sure, "transformers>=4.40"), case, strict=strict) == {rule}
+    assert codes(tmp_path / "unsure", at(unsure, "transformers>=4.40"), case, strict=strict) == set()
 
 
 @pytest.mark.parametrize("strict", [False, True])
