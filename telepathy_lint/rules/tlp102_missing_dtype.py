@@ -19,6 +19,9 @@ from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
+#: The first release whose pipelines follow the checkpoint's config.
+_PIPELINES_FOLLOW = (4, 53)
+
 
 class MissingDtype(Rule):
     """A model is loaded without a dtype.
@@ -88,12 +91,18 @@ class MissingDtype(Rule):
                 "weights that are not quantized are float16 in transformers 4.x and follow the checkpoint's config in 5.x"
             )
         else:
-            yield site.at_call(default_dtype(settings, cost_of_float32(site)))
+            yield site.at_call(default_dtype(settings, cost_of_float32(site), site.kind == "pipeline"))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         from telepathy_lint.facts import alternatives, relevance
 
         target, bare = settings.target_version, is_bare(site)
+        if (
+            site.kind == "pipeline"
+            and not bare
+            and (settings.newest is None or settings.newest >= _PIPELINES_FOLLOW)
+        ):
+            return False  # so does a new installation's pipeline
         if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
             return False
         if not bare and (
@@ -130,15 +139,23 @@ class MissingDtype(Rule):
         return evidence.withheld(site, evidence.OF_DTYPE, settings.unsafe_fixes_despite)
 
 
-def default_dtype(settings: Settings, cost: str | None) -> str:
-    """What the project's transformers version does without a dtype, and the cost of float32 if it is known."""
+def default_dtype(settings: Settings, cost: str | None, piped: bool = False) -> str:
+    """What the project's transformers version does without a dtype, and the cost of float32 if it is known.
+
+    A pipeline follows the checkpoint's config since 4.53, a load since 5.0.
+    """
     version = settings.target_version
+    if piped and (version is None or version < _PIPELINES_FOLLOW):
+        lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
+        aside = f" ({cost})" if cost else ""
+        return f"a pipeline of transformers {lowest} is float32{aside}, 4.53 and later follow the checkpoint's config"
     if version is None and settings.is_before_5:
         return f"transformers 4.x loads float32{f': {cost}' if cost else ''}"
-    if version is None or settings.five == "admits":
+    if not piped and (version is None or settings.five == "admits"):
         lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
         aside = f" ({cost})" if cost else ""
         return f"transformers {lowest} loads float32{aside}, 5.x follows the checkpoint's config"
-    if version[0] < 5:
+    if version is not None and version[0] < 5 and not piped:
         return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
+    assert version is not None
     return f"transformers {version[0]}.{version[1]} follows the checkpoint's config"

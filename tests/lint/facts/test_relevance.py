@@ -187,6 +187,7 @@ OLD_SFT = "import own\nfrom trl import SFTTrainer\ntrainer = SFTTrainer(own.mode
 OLD_TRAINER = "import own\nfrom transformers import Trainer\ntrainer = Trainer(own.model, own.args, tokenizer=own.tokenizer)\n"
 READS_A_CACHE = f"import own\n{LOADS.replace('(name', '(own.name')}old = own.cache.to_legacy_cache()\n"
 MAKES_A_CACHE = "from own import other, past\nfrom transformers import DynamicCache\nif {}:\n    past = DynamicCache.from_legacy_cache(past)\n"
+PIPELINE_OF_LLAMA = "from transformers import pipeline\npipe = pipeline('text-generation', model='meta-llama/Llama-2-7b-hf')\n"
 IN_A_FUNCTION = "import own\nfrom transformers import Trainer\ndef run():\n    {}\n    return Trainer(own.model, tokenizer=own.tokenizer)\nrun()\n"
 COLLATORS = {
     "parts/__init__.py": "",
@@ -1258,6 +1259,11 @@ CASES = {
         "TLP108",
         {**file(PIPED.format("", "torch_dtype=torch.float16").replace("name", "'gpt2'")), "README.md": ""},
         {**file(PIPED.format("", "torch_dtype=torch.float16").replace("name", "'meta-llama/Llama-3.1-8B'")), "README.md": ""},
+    ),
+    "a pipeline, whose newest releases follow the checkpoint": Case(
+        "TLP102",
+        at(PIPELINE_OF_LLAMA, "transformers>=4.40,<5"),
+        at(PIPELINE_OF_LLAMA, "transformers>=4.40,<4.50"),
     ),
     "a penalty in a project": Case(
         "TLP105",

@@ -73,6 +73,24 @@ def test_a_missing_dtype_says_what_the_version_does(target: str | None, message:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
+        (None, "a pipeline of transformers 4.x is float32, 4.53 and later follow the checkpoint's config"),
+        ("4.40", "a pipeline of transformers 4.40 is float32, 4.53 and later follow the checkpoint's config"),
+        (
+            ">=4.40,<5",
+            "a pipeline of transformers 4.40 is float32, 4.53 and later follow the checkpoint's config",
+        ),
+        (">=4.53,<5", "transformers 4.53 follows the checkpoint's config"),
+        ("5.0", "transformers 5.0 follows the checkpoint's config"),
+    ],
+)
+def test_a_pipeline_without_a_dtype_says_what_the_version_does(target: str | None, message: str) -> None:
+    code = "from transformers import pipeline\npipe = pipeline('text-generation', model='acme/chat')\n"
+    assert said(code, "TLP102", target) == [f"dtype is not set: {message}"]
+
+
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
         (None, "transformers 4.x loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x follows the checkpoint's config"),
         ("4.57", "transformers 4.57 loads float32 (28.4 GiB instead of 14.2 for Qwen2.5-7B), 5.x follows the checkpoint's config"),
         (">=4.57,<5", "transformers 4.57 loads float32: 28.4 GiB instead of 14.2 for Qwen2.5-7B"),
