@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.adapted import built_as_llama, peaks
+from telepathy_runtime.memory.adapted import built_as_llama, peaks, unpacks
 from telepathy_runtime.memory.forward import rotary_tables, works_without_gradients
 from telepathy_runtime.memory.layers import (
     FAMILIES,
@@ -66,6 +66,7 @@ class Block:
     stored_input: int  # kept instead of `saved` with checkpointing
     tables: int  # sines and cosines, which all layers share
     masks: Masks
+    unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
 
 
 def block(spec: ModelSpec, work: Workload) -> Block:
@@ -159,6 +160,7 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
         stored_input=row,
         tables=rotary_tables(spec, work),
         masks=masks_of(spec, work),
+        unpacks=True,
     )
 
 
@@ -212,7 +214,15 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         return f"{spec.architecture} with checkpoint_every={work.checkpoint_every} and two kinds of attention"
     if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
         return f"{spec.architecture} with a dropout before its adapters" + " and DoRA" * work.dora
+    if work.kernels == "adapters" and not _fuses(spec, work):
+        return f"{spec.architecture} with kernels='adapters', but for q_proj, k_proj, v_proj, o_proj of a quantised base,"
     return ""
+
+
+def _fuses(spec: ModelSpec, work: Workload) -> bool:
+    """Whether the functions that compute a product and its adapter at once are known for this job."""
+    known = built_as_llama(family(spec), spec.experts) and not family(spec).head_norms
+    return known and unpacks(spec, work) and {each.site for each in targets(spec, work)} == set("qkvo")
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
