@@ -335,6 +335,9 @@ def experts_work(spec: ModelSpec, work: Workload) -> int:
         wide = (4 - full) * spec.intermediate + (work.checkpointing - full) * h
     else:
         wide = (1 - full) * h + 2 * h * (4 if how.float_routes else e) // e
+        if work.checkpointing and not (full or spec.shared_width):
+            # Before, at their last product, there are what it reads, and the tokens, unsorted and sorted.
+            wide = max(wide, spec.intermediate + 2 * h)
     return e * (rows * wide + (3 - full) * work.tokens * h)
 
 
@@ -354,6 +357,9 @@ def forward_again(spec: ModelSpec, work: Workload) -> int:
     row, read = e * work.tokens * spec.hidden, e * work.tokens * spec.intermediate
     if work.checkpointing and autocast(work):  # all copies of the weights in 16 bits are there
         return read * (not full) + 4 * work.tokens * spec.hidden * (2 - full)
+    if work.checkpointing and how.parallel and not (full or spec.gated_mlp or spec.dropout):
+        # It ends at the last matrix, before which there are what it reads, and attention's output and the norm's.
+        return 3 * row + read
     if not (work.checkpointing and spec.dropout):
         return 0
     kept = full or ACTIVATIONS.get(spec.activation, (1, False))[1]

@@ -122,6 +122,28 @@ JOBS = {
     "hidden states that the loop drops": Drawn(
         "phi3", (3, 576, 2560, 12, 3, 3026), 2, 432, "sdpa", FROZEN | CHECKPOINTED | {"hidden_states": True}
     ),
+    "queries and keys are rotated again in float32": Drawn(
+        "cohere", (2, 512, 768, 8, 8, 600), 4, 271, "sdpa", FROZEN | CHECKPOINTED
+    ),
+    "no rotation in the last layer": Drawn(
+        "cohere2", (4, 768, 960, 12, 12, 600), 3, 412, "sdpa", FROZEN | CHECKPOINTED
+    ),
+    "the backward of a rotation in float32": Drawn("cohere2", (3, 384, 448, 8, 2, 600), 2, 427, "sdpa", FULL),
+    "a norm in steps has no output any more": Drawn(
+        "cohere", (4, 576, 640, 12, 6, 600), 3, 168, "eager", FULL | {"checkpointing": False}
+    ),
+    "the last matrix of parallel blocks reads beside both outputs": Drawn(
+        "gpt_neox", (3, 1024, 1216, 16, 16, 600), 3, 199, "sdpa", FROZEN | CHECKPOINTED
+    ),
+    "the first norm works beside all gradients of its layer": Drawn(
+        "granite", (2, 768, 1024, 16, 4, 600), 1, 103, "sdpa", FULL | {"opt_impl": "fused"}
+    ),
+    "the first norm, where the heads are wide": Drawn(
+        "gemma", (2, 1024, 3392, 16, 8, 600), 1, 317, "sdpa", FULL | {"checkpointing": False, "opt_impl": "fused"}
+    ),
+    "tokens are there unsorted and sorted at the experts' last product": Drawn(
+        "olmoe", (3, 768, 1280, 12, 6, 600), 4, 587, "sdpa", FROZEN | CHECKPOINTED
+    ),
     "experts are weighted in float32": Drawn("mixtral", (2, 1280, 1344, 16, 16, 5313), 2, 472, "sdpa", {}),
 }  # fmt: skip
 
