@@ -270,9 +270,14 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
     rest = mlp_kept(spec, work) + adapters_kept(spec, work) + dropout_kept(spec, work)
     rest += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
     rest += (norms_kept(spec, work) - norm_kept(spec, work)) * (how.before == 2)
-    first = most + weights_behind(work, spec.mlp_params + spec.attention_params) - rest
+    # Or at the one matrix behind it, at the gradients of queries, keys and values.
+    whole = (2 * row + e * work.tokens * (spec.query_dim + 2 * spec.kv_dim)) * how.fused_qkv
+    first = max(most, whole) + weights_behind(work, spec.mlp_params + spec.attention_params) - rest
+    if not how.before:
+        done = mlp_kept(spec, work) + 2 * norm_kept(spec, work, feeds=False) + full * row
+        return max(ends, _head_norms_work(spec, work, done - norm_kept(spec, work)))
     if how.before < 2:
-        return max(ends, first * (how.before == 1))
+        return max(ends, first)
     freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed
