@@ -160,9 +160,10 @@ def test_a_quantised_layer_is_unpacked_one_matrix_at_a_time() -> None:
         assert instant.total - by_name[instant.name] == saved - unpacked
 
 
-def test_an_unpacked_matrix_is_planned_only_where_it_is() -> None:
+@pytest.mark.parametrize("again", [True, False], ids=["checkpointing", "plain"])
+def test_an_unpacked_matrix_is_planned_only_where_it_is(again: bool) -> None:
     """With adapters: where the most tensors are, in the backward of the activation, none is unpacked; with few tokens, one is."""
-    work = Workload(regime="lora", quantized="nf4_double", autocast=True, checkpointing=True, **TRAINER)
+    work = Workload(regime="lora", quantized="nf4_double", autocast=True, checkpointing=again, **TRAINER)
     more = {}
     for tokens in (4096, 1):
         last = [
