@@ -18,21 +18,19 @@ def kind(row: Row) -> tuple[str, str, str, str]:
     how = row.configuration
     base = "nf4" if "bnb" in how else "GPTQ" if "gptq" in how else "16 bits"
     kernels = {"plain": "none", "fused": "fused loss, norms", "linear": "linear loss, norms"}[row.work.loss]
+    kernels += ", adapters" * (row.work.kernels == "adapters")
     trained = "all" if row.work.regime == "full" else "LoRA"
     return trained, base, kernels, "1 GPU" if row.work.ranks == 1 else "FSDP"
 
 
 def why(trained: str, base: str, group: list[Row]) -> str:
-    """Why the estimates of these runs are where they are."""
+    """How these runs differ from the others, and what rules their peaks."""
     if trained == "all":
         return "ruled by the optimizer's step, but for the largest batches"
     if base == "GPTQ":
-        return "counted as nf4; its groups take about as much"
-    cast = [row for row in group if row.bf16 and not row.work.autocast]
-    if not cast:
-        return ""
-    ratios = [ratio(row, row.work.but(autocast=True)) for row in cast]
-    return f"{len(cast)} have bf16=True; with autocast counted, {min(ratios):.3f} to {max(ratios):.3f}"
+        return "in float16, under autocast; groups of 128, in Llama-2-70B whole columns"
+    cast = sum(row.work.autocast for row in group)
+    return "under autocast" if cast == len(group) else f"{cast} under autocast" if cast else ""
 
 
 def ratio(row: Row, work: Workload) -> float:

@@ -1,11 +1,12 @@
 """A random part of the grid of traces, with a fixed seed: estimate / trace over all families, regimes and lengths.
 
-    python -m benchmarks.memory_sample [--more] [--traces N] [--seed N] [--minutes M] [--record FILE] [--write]
+    python -m benchmarks.memory_sample [--more | --narrow] [--traces N] [--seed N] [--minutes M] [--record FILE] [--write]
 
 Each trace draws one of the families of `memory_families` with random dimensions, a regime, an attention, a length and a
 batch. It stops after so many traces or minutes, and says how many it made. `--record` keeps the traced peaks, so that a
 later run with the same seed goes on after them: a trace takes seconds and depends on no formula. `--write` puts the
-result into docs/memory.md. `--more` draws other regimes: precision, adapters, accumulation. Needs torch, transformers and peft, but no GPU.
+result into docs/memory.md. `--more` draws other regimes: precision, adapters, accumulation. `--narrow` draws a vocabulary of
+600 and narrow feed-forward blocks, so that layers rule the peak. Needs torch, transformers and peft, but no GPU.
 """
 
 from __future__ import annotations
@@ -86,6 +87,13 @@ MORE: tuple[dict[str, Any], ...] = (
     {"regime": "full", "checkpointing": True, "grad_accum": 2},
 )
 """Regimes of `--more`, for the families that have a closed form of autocast."""
+NARROW: tuple[dict[str, Any], ...] = (
+    {"regime": "full"},
+    {"regime": "full", "checkpointing": True},
+    {"regime": "frozen_grad"},
+    {"regime": "frozen_grad", "checkpointing": True},
+)
+"""Regimes of `--narrow`."""
 CAST = ("llama", "mistral", "qwen2", "qwen3", "smollm3", "granite", "gemma", "phi3")
 HEADER = (
     "| models | traces | min | median | max | mean error | max error |\n"
@@ -140,6 +148,25 @@ def drawn_more(draw: random.Random) -> tuple[str, Any, Workload]:
     return family, config, work.but(transformers=transformers.__version__)
 
 
+def drawn_narrow(draw: random.Random) -> tuple[str, Any, Workload]:
+    """The same with few entries of the vocabulary and feed-forward blocks of 1 to 4 times the model's width."""
+    import transformers
+
+    from telepathy_runtime.memory.standard_step import attention_for
+
+    family, heads = draw.choice(DRAWN), draw.choice([8, 12, 16])
+    hidden = heads * draw.choice([48, 64, 80])
+    kv_heads, layers = draw.choice([heads, heads // 2, heads // 4]), draw.randint(2, 4)
+    wide = 64 * max(int(hidden * draw.uniform(1, 4)) // 64, 1)
+    config = config_of(family, Shape(layers, hidden, wide, heads, kv_heads, 600))
+    how, attn, impl = draw.choice(NARROW), draw.choice(["sdpa", "eager"]), draw.choice(["foreach", "fused"])
+    batch, length = draw.randint(1, 4), draw.randint(100, 900)
+    work = Workload(batch=batch, seq_len=length, attn=attention_for(config, attn), **how, **TRAINER)
+    if work.regime == "full":
+        work = work.but(opt_impl=impl)
+    return family, config, work.but(transformers=transformers.__version__)
+
+
 def peaks(path: Path | None) -> dict[str, int]:
     """The traced peaks that a file keeps, by job."""
     if path is None or not path.exists():
@@ -172,7 +199,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--more", action="store_true", help="draw other regimes")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--more", action="store_true", help="draw other regimes")
+    kind.add_argument("--narrow", action="store_true", help="draw narrow layers and few entries")
     parser.add_argument("--traces", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=20)
     parser.add_argument("--minutes", type=float, default=60, help="stop after these")
@@ -181,12 +210,13 @@ def main() -> None:
     )
     parser.add_argument("--write", action="store_true", help="put the table into docs/memory.md")
     args = parser.parse_args()
-    if args.more and args.write:
-        parser.error("--write is for the grid, not for --more")
+    if (args.more or args.narrow) and args.write:
+        parser.error("--write is for the grid, not for --more and --narrow")
+    choose = drawn_more if args.more else drawn_narrow if args.narrow else drawn
     draw, until, known = random.Random(args.seed), time.monotonic() + 60 * args.minutes, peaks(args.record)
     found: dict[str, list[float]] = {"dense": [], "with experts": []}
     while sum(map(len, found.values())) < args.traces:
-        family, config, work = (drawn_more if args.more else drawn)(draw)
+        family, config, work = choose(draw)
         job = name_of(config, work)
         if job not in known:
             if time.monotonic() > until:

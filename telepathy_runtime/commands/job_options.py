@@ -37,7 +37,7 @@ HELP = {
     "objective": "what the loss is; dpo: a batch is pairs of sequences; grpo: a batch is completions (TRL)",
     "reference": "frozen model of dpo and grpo; auto: for dpo, a copy, or the model without its adapters",
     "loss": "fused: a kernel that overwrites the logits; linear: in chunks, without all logits (Liger, TRL)",
-    "kernels": "fused kernels: norms (RMSNorm), or liger (RMSNorm and SwiGLU)",
+    "kernels": "fused kernels: norms (RMSNorm), liger (RMSNorm and SwiGLU), or adapters (RMSNorm and attention's LoRA)",
     "grad_accum": "forward and backward passes per optimizer step",
     "use_cache": "the forward pass keeps keys and values",
     "logits": "positions for which logits are computed",

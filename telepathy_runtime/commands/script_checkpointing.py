@@ -32,11 +32,16 @@ def before_training(script: Settings, training: Training) -> None:
     enabled = training.helper(*ENABLERS)
     if enabled is not None and script.settings["regime"] != "inference":
         script.take("checkpointing", True, enabled.at, "gradient checkpointing")
-    kbit = training.helper(PREPARER)
+    kbit = _preparing(script, training)
     if kbit is not None and not script.settings.get("checkpointing"):
-        said = script.value(kbit, "use_gradient_checkpointing")
-        if said is None or said.value is not False:
-            script.take("checkpointing", True, kbit.at, f"gradient checkpointing ({kbit.name})")
+        script.take("checkpointing", True, kbit.at, f"gradient checkpointing ({kbit.name})")
+
+
+def _preparing(script: Settings, training: Training) -> Call | None:
+    """PEFT's call that prepares a quantised model, if it turns checkpointing on."""
+    call = training.helper(PREPARER)
+    said = script.value(call, "use_gradient_checkpointing") if call is not None else None
+    return None if said is not None and said.value is False else call
 
 
 def reentrant(script: Settings, training: Training, config: Call | None, version: tuple[int, int]) -> None:
@@ -47,23 +52,31 @@ def reentrant(script: Settings, training: Training, config: Call | None, version
     stated = config.arguments.get("gradient_checkpointing") if config is not None else None
     trainer = said is not None or (stated is not None and stated.value is True)
     # A model is prepared before it is enabled again.
-    calls = [training.helper(PREPARER), training.helper(*ENABLERS)] * (not trainer)
-    for call in calls:
-        if call is not None:
-            said = _set_to(script, call, "gradient_checkpointing_kwargs") or said
+    prepared, enabled = _preparing(script, training), training.helper(*ENABLERS)
+    last = None if trainer else enabled or prepared
+    if last is not None:
+        said = _set_to(script, last, "gradient_checkpointing_kwargs", empty=True)
+    own = config is None or config.name in OF_TRANSFORMERS  # TRL's trainer turns it on itself
     if said is not None:
         if said.value is True:
             script.take("reentrant", True, said, "use_reentrant=True")
-    elif version < NOT_REENTRANT and (config is None or config.name in OF_TRANSFORMERS):
+    elif last is not None and last is prepared and own:
+        # Without kwargs, it passes empty ones on, and not None, for which transformers has a default.
+        script.assume("reentrant", True, f"use_reentrant=True, PyTorch's default, which {PREPARER} leaves")
+    elif version < NOT_REENTRANT and own:
         script.assume("reentrant", True, "use_reentrant=True, the default of transformers before 5")
     elif version < NOT_REENTRANT:
         text = "use_reentrant=False, the default of TRL 0.27 and newer; --reentrant says otherwise"
         script.assume("reentrant", False, text)
 
 
-def _set_to(script: Settings, call: Call, name: str) -> Said | None:
-    """What these arguments of checkpointing say of use_reentrant; None if nothing."""
+def _set_to(script: Settings, call: Call, name: str, empty: bool = False) -> Said | None:
+    """What these arguments of checkpointing say of use_reentrant; None if nothing.
+
+    With `empty`, a dict without it leaves PyTorch's default, which is True.
+    """
     how = script.value(call, name)
-    if how is None or not isinstance(how.value, dict) or not isinstance(how.value.get("use_reentrant"), bool):
+    if how is None or not isinstance(how.value, dict):
         return None
-    return how._replace(value=how.value["use_reentrant"])
+    value = how.value.get("use_reentrant", True if empty else None)
+    return how._replace(value=value) if isinstance(value, bool) else None

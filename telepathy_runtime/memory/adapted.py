@@ -45,6 +45,11 @@ def built_as_llama(how: Family, experts: int) -> bool:
     return not experts and how.norm in ("rms", "rms32") and (how.before, how.after) == (2, 0)
 
 
+def unpacks(spec: ModelSpec, work: Workload) -> bool:
+    """Whether the matrices of a layer are stored in a form that is unpacked for each product."""
+    return bool(work.quantized != "none" or spec.stored_bytes)
+
+
 @lru_cache(maxsize=512)
 def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) -> Peaks:
     """What a layer of a model with adapters keeps and needs in a step.
@@ -107,6 +112,7 @@ class _Layer:
             both = model.adapters(work.lora_rank, each.outputs, each.inputs, element)
             self.adapters[each.site] = (*both, tape.parameter(each.outputs, element, trained=work.dora))
         self.scales = form(spec) == "granite"
+        self.packed = unpacks(spec, work)
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output."""
@@ -130,8 +136,6 @@ class _Layer:
         model, element, weight = self.model, x.element, self.model.element
         scale = self.tape.parameter(width, weight, trained=False)
         if self.work.kernels != "plain" and width == self.spec.hidden:
-            if self.work.casts and not autocast(self.work):
-                x = model.copied(x)  # measured jobs under autocast have this tensor more
             out, sums = self.tape.new(x.number, element), self.tape.new(x.number // width, 4)
             return self.tape.record(out, (x,), (x, sums))
         x = model.cast(x, 4)
@@ -234,38 +238,51 @@ class _Layer:
 
     def linear(self, site: str, x: Tensor, rows: int, bias: bool) -> Tensor:
         """A product with a frozen matrix and its adapter, as PEFT adds it."""
-        model, prepared = self.model, self.work.prepared != "none"
-        columns, element = (
-            x.number // self.work.tokens,
-            element_size(self.work.dtype) if prepared else model.element,
+        model, work, packed = self.model, self.work, self.packed
+        columns = x.number // work.tokens
+        frozen = partial(
+            self.tape.parameter, element=element_size(work.dtype) if packed else model.element, trained=False
         )
-        frozen = partial(self.tape.parameter, element=element, trained=False)
         base = Matrix(rows, columns, frozen(rows * columns), frozen(rows) if bias else None)
         adapters = self.adapters.get(site)
-        out = model.linear(x, self.lower(base))
-        if prepared:  # bitsandbytes returns the dtype of its input
+        if adapters is not None and work.kernels == "adapters":
+            return self.fused(x, base, adapters)
+        out = model.unpacked(x, base) if packed else model.linear(x, self.lower(base))
+        if packed:  # bitsandbytes returns the dtype of its input
             out = model.cast(out, x.element)
         if adapters is None:
             return out
-        if prepared:  # PEFT's layer for bitsandbytes copies the output, and leaves its input to autocast
+        element = out.element
+        if packed:  # PEFT's layer for bitsandbytes copies the output, and leaves its input to autocast
             out = model.copied(out)
-            dropped = model.dropout(x, self.work.lora_dropout)
-            inner = model.linear(dropped, adapters[0])
-            del dropped
-            added = model.scaled(model.linear(inner, adapters[1]))
-            return model.add(out, added)
-        x, element = model.cast(x, adapters[0].weight.element), out.element  # stays until the end
-        if self.work.dora:
+        if not (packed and work.casts):
+            x = model.cast(x, adapters[0].weight.element)  # stays until the end
+        if work.dora:
             added = self.directed(x, base, out, adapters)
         else:
-            dropped = model.dropout(x, self.work.lora_dropout)
+            dropped = model.dropout(x, work.lora_dropout)
             inner = model.linear(dropped, adapters[0])
             del dropped
             added = model.scaled(model.linear(inner, adapters[1]))
             del inner
+        if packed:
+            return model.add(out, added if work.casts else model.cast(added, element))
         out = model.add(out, added)
         del added
         return model.cast(out, element)
+
+    def fused(self, x: Tensor, base: Matrix, adapters: tuple[Matrix, Matrix, Tensor]) -> Tensor:
+        """A product and its adapter in one function, which keeps what both read, and no mask of the dropout."""
+        model, (down, up, _) = self.model, adapters
+        x = model.lower(x)
+        out = model.unpacked(Tensor(x.storage, x.number, x.element), base)
+        kept = (x, self.tape.new(x.number, x.element)) if self.work.lora_dropout else (x,)
+        return self.tape.record(
+            out,
+            (x, down.weight, up.weight),
+            kept,
+            working=element_size(self.work.dtype) * base.rows * base.columns,
+        )
 
     def lower(self, base: Matrix) -> Matrix:
         """A matrix as its product reads it; a copy of its weight is counted as one."""
@@ -284,7 +301,7 @@ class _Layer:
         product = model.linear(model.linear(identity, down), up)
         del identity
         product = model.cast(product, element)
-        weight = new(size, element) if base.weight.element != element else None
+        weight = new(size, element) if self.packed or base.weight.element != element else None
         scaled = new(size, element)
         whole = new(size, element)
         del scaled

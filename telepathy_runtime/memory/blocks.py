@@ -9,8 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.adapted import built_as_llama, peaks
-from telepathy_runtime.memory.forward import rotary_tables, works_without_gradients
+from telepathy_runtime.memory.adapted import built_as_llama, peaks, unpacks
+from telepathy_runtime.memory.forward import (
+    ends_unrotated,
+    rotary_tables,
+    rotated_again,
+    rotation_works,
+    works_without_gradients,
+)
 from telepathy_runtime.memory.layers import (
     FAMILIES,
     attention_kept,
@@ -66,6 +72,7 @@ class Block:
     stored_input: int  # kept instead of `saved` with checkpointing
     tables: int  # sines and cosines, which all layers share
     masks: Masks
+    unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
 
 
 def block(spec: ModelSpec, work: Workload) -> Block:
@@ -99,10 +106,13 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     held = row * work.reentrant
     # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
     attending = attention_works(spec, work) - adapters_kept(spec, work, behind) + grown
-    others = max(mlp_works(spec, work), _norms_work(spec, work))
+    others = max(mlp_works(spec, work), _norms_work(spec, work), rotation_works(spec, work, saved))
     working = max(
         others + held, attending + 2 * held, forward_again(spec, work), adapting * work.checkpointing
     )
+    rotating = rotated_again(spec, work, saved)
+    # Beside the last layer that rotates, there may be one layer's input less.
+    first_working, working = max(working, rotating), max(working, rotating - row * ends_unrotated(spec))
     return Block(
         copies=e * matrices * autocast(work),
         unsaved_copies=0,
@@ -112,7 +122,7 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         again=again,
         unsaved_first=unsaved_first(spec, work),
         working=working,
-        first_working=working,
+        first_working=first_working,
         plain_working=max(others, attending),
         adapting=adapting,
         infer=works_without_gradients(spec, work, has_mask(work) or slides),
@@ -159,6 +169,7 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
         stored_input=row,
         tables=rotary_tables(spec, work),
         masks=masks_of(spec, work),
+        unpacks=True,
     )
 
 
@@ -212,7 +223,15 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         return f"{spec.architecture} with checkpoint_every={work.checkpoint_every} and two kinds of attention"
     if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
         return f"{spec.architecture} with a dropout before its adapters" + " and DoRA" * work.dora
+    if work.kernels == "adapters" and not _fuses(spec, work):
+        return f"{spec.architecture} with kernels='adapters', but for q_proj, k_proj, v_proj, o_proj of a quantised base,"
     return ""
+
+
+def _fuses(spec: ModelSpec, work: Workload) -> bool:
+    """Whether the functions that compute a product and its adapter at once are known for this job."""
+    known = built_as_llama(family(spec), spec.experts) and not family(spec).head_norms
+    return known and unpacks(spec, work) and {each.site for each in targets(spec, work)} == set("qkvo")
 
 
 def norm_saved(spec: ModelSpec, work: Workload) -> int:
@@ -234,7 +253,7 @@ def norm_working(spec: ModelSpec, work: Workload) -> int:
     if work.kernels != "plain" or kind == "layer":
         return 2 * e * row
     freed = 4 * row * (kind == "cohere")  # which keeps two copies of its input
-    return 16 * row + 2 * e * row - full * (3 if kind == "rms32" else 2) * e * row - freed
+    return 16 * row + 2 * e * row - full * (2 if kind == "rms" else 3) * e * row - freed
 
 
 def _norms_work(spec: ModelSpec, work: Workload) -> int:
@@ -247,15 +266,22 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
     row = e * work.tokens * spec.hidden
     most = norm_working(spec, work) + row
     ends = (most + full * row) * bool(how.after)
-    if how.before < 2:  # both blocks are done
-        rest = mlp_kept(spec, work) + adapters_kept(spec, work) + dropout_kept(spec, work)
-        rest += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
-        behind = weights_behind(work, spec.mlp_params + spec.attention_params)
-        return max(ends, (most + behind - rest) * (how.before == 1))
+    # At the layer's first norm, both blocks are done, and so are all other norms.
+    rest = mlp_kept(spec, work) + adapters_kept(spec, work) + dropout_kept(spec, work)
+    rest += attention_kept(spec, work, has_mask(work) or slides_at(spec, work))
+    rest += (norms_kept(spec, work) - norm_kept(spec, work)) * (how.before == 2)
+    # Or at the one matrix behind it, at the gradients of queries, keys and values.
+    whole = (2 * row + e * work.tokens * (spec.query_dim + 2 * spec.kv_dim)) * how.fused_qkv
+    first = max(most, whole) + weights_behind(work, spec.mlp_params + spec.attention_params) - rest
+    if not how.before:
+        done = mlp_kept(spec, work) + 2 * norm_kept(spec, work, feeds=False) + full * row
+        return max(ends, _head_norms_work(spec, work, done - norm_kept(spec, work)))
+    if how.before < 2:
+        return max(ends, first)
     freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed
-    return max(ends, inside, _head_norms_work(spec, work, freed))
+    return max(ends, first, inside, _head_norms_work(spec, work, freed))
 
 
 def _head_norms_work(spec: ModelSpec, work: Workload, freed: int) -> int:

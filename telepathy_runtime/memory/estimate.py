@@ -175,8 +175,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     waiting = before + head * (before > 0 and spec.tied and full)
     # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
     each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
-    at_work = beside + held.unpacked + int(each * e * spec.hidden * spec.intermediate)
+    unpacked = held.unpacked * (not layer.unpacks)
+    at_work = beside + unpacked + int(each * e * spec.hidden * spec.intermediate)
     first_copies = layer.copies - layer.unsaved_copies
+    # The next layer's parameters are gathered before its turn, but not where it has to run again to say that it needs them.
+    units = held.unit * (1 if work.reentrant else 2)
     recomputed = layer.again if work.checkpointing else 0
     one_layer = (
         hidden
@@ -188,10 +191,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             else layer.saved - layer.unsaved_first
         )
     )
-    if work.shard == "fsdp" and work.ranks > 1 and work.checkpointing and not full:
-        # FSDP adds hooks to the inputs of frozen layers, which keep them and their gradients until the end of
-        # the backward.
-        one_layer = activations + layer.again + max(layers - 2, 0) * layer.stored_input
+    if work.shard == "fsdp" and work.ranks > 1 and work.reentrant and not full:
+        # For each frozen layer that runs again, FSDP 1 hooks the nodes of its inputs, which are leaves then: until the end of
+        # the backward, they hold the input and its gradient.
+        one_layer = activations - final_norm + layer.again + max(layers - 2, 0) * layer.stored_input
     if work.opt_in_backward:
         later = held.gradients
     else:
@@ -217,7 +220,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
                 "last checkpointed layer, backward", **base, logits=kept,
                 gradients=max(waiting, tables + behind * (not work.opt_in_backward)),
                 activations=activations - final_norm - done + recomputed,
-                transient=at_work + layer.working + 2 * held.unit + layer.copies,
+                transient=at_work + layer.working + units + layer.copies,
             ),
         )  # fmt: skip
     instants: tuple[Instant, ...] = (
@@ -229,7 +232,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
-            transient=beside + inside + held.unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
+            transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
@@ -246,7 +249,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after),
-            transient=at_work + (layer.plain_working if after else layer.working) + 2 * held.unit + max(left, layer.copies),
+            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, layer.copies),
         ),
         *again,
         Instant(

@@ -6,7 +6,15 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import ACTIVATIONS, autocast, family, repeats_keys, up_to_8
+from telepathy_runtime.memory.layers import (
+    ACTIVATIONS,
+    autocast,
+    family,
+    norm_kept,
+    repeats_keys,
+    up_to_8,
+    weights_behind,
+)
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -77,14 +85,42 @@ def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     if how.rotates_in_float:
         # Cohere converts queries and keys; in OLMo, the sines are float32.
         parts = 2 * parts + (2 * (q + kv) if how.norm == "cohere" else 0)
-    missing = work.use_cache * (1 + _ends_unrotated(spec))
+    missing = work.use_cache * (1 + ends_unrotated(spec))
     return _rows(spec, work) + e * tokens * (parts + q + 2 * kv - 2 * kv * missing)
 
 
-def _ends_unrotated(spec: ModelSpec) -> bool:
+def ends_unrotated(spec: ModelSpec) -> bool:
     """Whether the last layer has no window and therefore, in Cohere 2, no rotation."""
     how = family(spec)
     return how.norm == "cohere" and how.two_masks and spec.sliding_layers * 4 == spec.layers * 3
+
+
+def rotated_again(spec: ModelSpec, work: Workload, kept: int) -> int:
+    """Bytes where checkpointing rotates queries and keys again, beside the `kept` ones of a layer; only where Cohere is in float32.
+
+    There are the gradient of the layer, what the norm kept and its output, what was projected, and in float32 both inputs, and
+    for each in turn two products and their sum. What comes behind is not there yet.
+    """
+    if not (work.checkpointing and work.trains) or family(spec).norm != "cohere":
+        return 0
+    e, tokens, q, kv = element_size(work.dtype), work.tokens, spec.query_dim, spec.kv_dim
+    output = e * tokens * spec.hidden * (work.regime != "full")  # else the norm keeps it
+    parts = 4 * (q + kv) + max(12 * q, 4 * q + 12 * kv) + e * (q + 2 * kv)
+    return norm_kept(spec, work) + output + tokens * (parts + e * spec.hidden) - kept
+
+
+def rotation_works(spec: ModelSpec, work: Workload, kept: int) -> int:
+    """Bytes inside the backward of the queries' rotation, beside the `kept` ones of a layer; only where Cohere is in float32.
+
+    What attention and the feed-forward block kept is freed. There are the gradients of the stream, of the norm's output, of
+    values and, in float32, of keys, and four of the queries.
+    """
+    if family(spec).norm != "cohere":
+        return 0
+    e, q, kv, h = element_size(work.dtype), spec.query_dim, spec.kv_dim, spec.hidden
+    behind = weights_behind(work, spec.mlp_params + q * h)
+    gradients = 16 * q + (4 + e) * kv + 2 * e * h
+    return norm_kept(spec, work) + work.tokens * gradients + behind - kept
 
 
 def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:

@@ -36,6 +36,7 @@ class Family(NamedTuple):
     sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
     sdpa: bool = True  # False: transformers runs it with eager attention instead
     fused_gate: bool = False  # gate and up are one matrix
+    inline: bool = False  # a layer's own code has the feed-forward block, and holds nothing else for it
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
     rotates_in_float: bool = False  # rotated queries and keys are float32 before they are converted
     rotated: float = 1.0  # share of a head that is rotated, where the rest stays a view of the projection
@@ -83,7 +84,7 @@ FAMILIES = {
     "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
     "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
-    "opt": Family("layer", rotary=False),
+    "opt": Family("layer", rotary=False, inline=True),
     "mixtral": Family(experts="gated", float_routes=True),
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),
@@ -301,10 +302,8 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
         at_down = rows * ((3 - full) * spec.intermediate - h) + stream + weights
         # Before, where the outputs are put back into their order, there are three tensors of them; more, where they are weighted in float32.
         at_down = max(at_down, (3 + (4 - work.checkpointing) * family(spec).float_routes) * rows * h + stream)
-        if family(spec).experts != "gated":
-            return at_down
         # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
-        freed = (1 + full) * spec.intermediate + h
+        freed = (1 + full if family(spec).experts == "gated" else 4 + full) * spec.intermediate + h
         return max(at_down, rows * (h - freed) + stream * (1 + 2 * bool(spec.shared_width)) + 3 * weights)
     # The norm of the block's output is done by then.
     own = spec.gated_mlp or not output  # else the product is what the activation keeps
@@ -335,6 +334,9 @@ def experts_work(spec: ModelSpec, work: Workload) -> int:
         wide = (4 - full) * spec.intermediate + (work.checkpointing - full) * h
     else:
         wide = (1 - full) * h + 2 * h * (4 if how.float_routes else e) // e
+        if work.checkpointing and not (full or spec.shared_width):
+            # Before, at their last product, there are what it reads, and the tokens, unsorted and sorted.
+            wide = max(wide, spec.intermediate + 2 * h)
     return e * (rows * wide + (3 - full) * work.tokens * h)
 
 
@@ -354,11 +356,14 @@ def forward_again(spec: ModelSpec, work: Workload) -> int:
     row, read = e * work.tokens * spec.hidden, e * work.tokens * spec.intermediate
     if work.checkpointing and autocast(work):  # all copies of the weights in 16 bits are there
         return read * (not full) + 4 * work.tokens * spec.hidden * (2 - full)
+    if work.checkpointing and how.parallel and not (full or spec.gated_mlp or spec.dropout):
+        # It ends at the last matrix, before which there are what it reads, and attention's output and the norm's.
+        return 3 * row + read
     if not (work.checkpointing and spec.dropout):
         return 0
     kept = full or ACTIVATIONS.get(spec.activation, (1, False))[1]
     left = max(row, read * (not kept) - dropout_kept(spec, work) // 2)
-    return row * (3 + (how.parallel or how.held > 0) - full) + left
+    return row * (3 + (how.parallel or how.held > 0) - (full or how.inline)) + left
 
 
 def has_mask(work: Workload) -> bool:

@@ -86,6 +86,12 @@ class Model:
         inputs = (weight, x) if bias is None else (x, weight, bias)
         return self.tape.result(x.number // by.columns * by.rows, inputs, kept, x.element)
 
+    def unpacked(self, x: Tensor, by: Matrix) -> Tensor:
+        """A product with a quantised matrix, which is unpacked for it, and again for its backward."""
+        x = self.lower(x)
+        whole = self.tape.new(by.rows * by.columns, x.element)
+        return self.tape.result(x.number // by.columns * by.rows, (x,), element=x.element, working=whole.size)
+
     def adapters(self, rank: int, rows: int, columns: int, element: int) -> tuple[Matrix, Matrix]:
         """The two matrices of a LoRA adapter, which are no parameters of the model."""
         down = self.tape.parameter(rank * columns, element, trained=True)

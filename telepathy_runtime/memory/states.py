@@ -131,12 +131,28 @@ def _shard(spec: ModelSpec, work: Workload, whole: States) -> States:
         if kind == "fsdp":
             # FSDP's root module keeps the parameters outside layers for the whole step; they are gathered
             # once.
-            change["unit"] = layer_bytes(spec, work.quantized, e) if spec.layer_params else 0
+            change["unit"] = _layer_bytes(spec, work, e)
             change["root"] = (spec.embedding_params + spec.head_params) * e
         else:
             change["root"] = 2 * max(spec.layer_params, spec.embedding_params) * e
+    if work.kernels == "adapters" and kind == "fsdp":
+        # These functions read whole adapters, which are left out of the shards and reduced as in DDP.
+        own = trained(spec, work)
+        size = own.params * own.element
+        return replace(
+            whole, weights=_part(whole.weights - size, ranks) + size, unit=change["unit"], root=change["root"]
+        )
     optimizer, transient = _part(whole.optimizer, ranks), _part(whole.step_transient, ranks)
     return replace(whole, optimizer=optimizer, step_transient=transient, **change)
+
+
+def _layer_bytes(spec: ModelSpec, work: Workload, e: int) -> int:
+    """Bytes of one layer as it is stored; of a quantised checkpoint, without embedding and head."""
+    if not spec.layer_params:
+        return 0
+    if spec.stored_bytes:
+        return (spec.stored_bytes - (spec.embedding_params + spec.head_params) * e) // spec.layers
+    return layer_bytes(spec, work.quantized, e)
 
 
 def _tensor_parallel(spec: ModelSpec, work: Workload, whole: States) -> States:

@@ -20,7 +20,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "objective": ("lm", "dpo", "grpo"),
     "reference": ("auto", "none", "copy"),
     "loss": ("plain", "fused", "linear"),
-    "kernels": ("plain", "norms", "liger"),
+    "kernels": ("plain", "norms", "liger", "adapters"),
     "quantized": ("none", "nf4", "nf4_double", "int8"),
     "prepared": ("none", "norms", "all"),
     "lora_dtype": ("float32", "bfloat16", "float16"),
@@ -91,7 +91,9 @@ class Workload:
     reference: str = (
         "auto"  # frozen model of dpo and grpo; auto: a copy for dpo with regime full, adapters off with lora
     )
-    kernels: str = "plain"  # norms: a fused RMSNorm; liger: RMSNorm and SwiGLU
+    kernels: str = (
+        "plain"  # norms: a fused RMSNorm; liger: RMSNorm and SwiGLU; adapters: RMSNorm, and attention's LoRA
+    )
     hidden_states: bool = False  # output_hidden_states=True
     new_tokens: int = 0  # generated after seq_len
     keep_outputs: bool = True  # the caller's `outputs` stays alive during backward; Trainer drops it
@@ -275,6 +277,8 @@ def _check_states(work: Workload) -> None:
         raise UnknownOptionError(
             f"prepared={work.prepared!r} is modelled for LoRA on quantised weights under autocast, without DoRA"
         )
+    if work.kernels == "adapters" and (work.regime != "lora" or work.dora or work.prepared != "none"):
+        raise UnknownOptionError("kernels='adapters' is modelled for LoRA without DoRA, with prepared='none'")
     if work.quantized != "none" and work.shard == "tp":
         raise UnknownOptionError("quantized weights under shard='tp' are not modelled")
     if work.loss != "plain" and work.keep_outputs and work.trains:

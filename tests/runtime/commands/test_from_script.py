@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -318,6 +319,7 @@ def test_dropouts_and_reentrant_checkpointing(tmp_path: Path, capsys: pytest.Cap
 
 _KWARGS = "gradient_checkpointing_kwargs={'use_reentrant': True}"
 _TRAINER = FULL.replace(', fsdp="full_shard"', "")
+_PREPARED = "    model = prepare_model_for_kbit_training(model)"
 
 
 @pytest.mark.parametrize(
@@ -336,6 +338,19 @@ _TRAINER = FULL.replace(', fsdp="full_shard"', "")
         (_TRAINER.replace("=batch,", "=batch, gradient_checkpointing=True,"), "4.48.1", True,
          "assumed: use_reentrant=True, the default of transformers before 5"),
         (_TRAINER, "4.48.1", False, ""),
+        # PEFT passes empty kwargs on, which leave PyTorch's default, also to transformers 5.
+        (_TRAINER.replace("    arg", _PREPARED + "\n    arg"), "5.23.0", True,
+         "assumed: use_reentrant=True, PyTorch's default, which prepare_model_for_kbit_training leaves"),
+        (_TRAINER.replace("    arg", _PREPARED.replace("model)", "model, False)") + "\n    arg")
+         .replace("=batch,", "=batch, gradient_checkpointing=True,"), "5.23.0", False, ""),
+        (_TRAINER.replace("    arg", _PREPARED + "\n    arg").replace("=batch,", "=batch, gradient_checkpointing=True,"),
+         "5.23.0", False, ""),
+        # A later call has its own default, whatever an earlier one said.
+        (_TRAINER.replace("    arg", _PREPARED + "\n    model.gradient_checkpointing_enable()\n    arg"), "5.23.0", False, ""),
+        (_TRAINER.replace("    arg", "    model.gradient_checkpointing_enable({})\n    arg"), "5.23.0", True,
+         "train.py:5: use_reentrant=True"),
+        (QLORA.replace("lora = ", _PREPARED.strip() + "\nlora = ").replace("    gradient_checkpointing=True,\n", ""),
+         "5.23.0", False, ""),
         (QLORA, "4.57.0", False, "assumed: use_reentrant=False, the default of TRL 0.27 and newer"),
     ],
 )  # fmt: skip
@@ -351,6 +366,29 @@ def test_what_decides_use_reentrant(
         capsys, "estimate", "--from-script", str(path), "--transformers", version, "--no-checkpointing"
     )
     assert not data["workloads"][0]["reentrant"] and "use_reentrant" not in "\n".join(data["notes"])
+
+
+def test_a_prepared_model_is_reentrant_without_kwargs() -> None:
+    """What the assumption rests on: PEFT's own code, with the installed transformers."""
+    torch, peft = pytest.importorskip("torch"), pytest.importorskip("peft")
+    transformers = pytest.importorskip("transformers")
+    config = transformers.LlamaConfig(
+        hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, vocab_size=32
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = transformers.LlamaForCausalLM(config)
+        model.is_loaded_in_4bit = True
+        model = peft.prepare_model_for_kbit_training(model).train()
+        ids = torch.zeros(1, 4, dtype=torch.long)
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+    waiting, seen = [loss.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is not None:
+            seen.add(node.name())
+            waiting += [each for each, _ in node.next_functions]
+    assert "CheckpointFunctionBackward" in seen
 
 
 def test_a_script_that_trains_nothing_is_inference(

@@ -12,7 +12,7 @@ from benchmarks.memory_families import Shape, config_of, spec_of
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.states import states
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
 
 QLORA = Workload(
     regime="lora", quantized="nf4_double", autocast=True, checkpointing=True, keep_outputs=False, use_cache=False
@@ -38,6 +38,65 @@ def test_what_is_not_quantised_is_counted_in_float32() -> None:
 def test_what_is_not_modelled_is_said(how: dict[str, Any]) -> None:
     with pytest.raises(UnknownOptionError, match="prepared='all' is modelled for LoRA on quantised weights"):
         ALL.but(**how)
+
+
+def fused_norms_and_adapters(model: Any, work: Workload) -> None:
+    """Let norms, and products of attention with their adapters, allocate as functions that compute each at once."""
+    torch = pytest.importorskip("torch")
+
+    class Norm(torch.autograd.Function):  # type: ignore[misc, name-defined, unused-ignore]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x, torch.empty(x.shape[:-1], dtype=torch.float32))
+            return torch.empty_like(x)
+
+        @staticmethod
+        def backward(ctx: Any, gradient: Any) -> Any:
+            return gradient
+
+    class Together(torch.autograd.Function):  # type: ignore[misc, name-defined, unused-ignore]
+        @staticmethod
+        def forward(ctx: Any, x: Any, rows: tuple[int, ...], *weights: Any) -> Any:
+            made, read = [], []
+            for number, size in enumerate(rows):
+                out = x @ torch.empty(x.shape[-1], size, dtype=x.dtype)
+                read.append(torch.nn.functional.dropout(x, 0.1) if work.lora_dropout else x)
+                down, up = (each.to(x.dtype) for each in weights[2 * number : 2 * number + 2])
+                out += (read[-1] @ down.t()) @ up.t()
+                made.append(out)
+            ctx.save_for_backward(x, *read, *weights)
+            return tuple(made)
+
+        @staticmethod
+        def backward(ctx: Any, *gradients: Any) -> Any:
+            (x, *saved), made = ctx.saved_tensors, []
+            total, weights = torch.empty_like(x), saved[len(gradients) :]
+            for number, each in enumerate(gradients):
+                read, (down, up) = saved[number], weights[2 * number : 2 * number + 2]
+                made += [torch.empty_like(down), torch.empty_like(up)]
+                total += each @ torch.empty(each.shape[-1], x.shape[-1], dtype=x.dtype)
+                total += (read != 0) * (each @ up.to(x.dtype) @ down.to(x.dtype))
+            return total, None, *made
+
+    def together(block: Any, names: tuple[str, ...]) -> None:
+        parts = [getattr(block, name) for name in names]
+        weights = [each for part in parts for each in (part.down.weight, part.up.weight)]
+        ready: list[Any] = []
+
+        def run(x: Any) -> Any:
+            if not ready:
+                ready.extend(reversed(Together.apply(x, tuple(part.rows for part in parts), *weights)))
+            return ready.pop()
+
+        for part in parts:
+            part.forward = run
+
+    for layer in model.model.layers:
+        together(layer.self_attn, ("q_proj", "k_proj", "v_proj"))
+        together(layer.self_attn, ("o_proj",))
+    for name, module in model.named_modules():
+        if name.endswith("norm"):
+            module.forward = Norm.apply
 
 
 def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
@@ -84,8 +143,10 @@ def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
                     if isinstance(matrix, torch.nn.Linear):
                         rank = work.lora_rank * (name in work.lora_targets)
                         setattr(block, name, Packed(*matrix.weight.shape, rank))
+        if work.kernels == "adapters":
+            fused_norms_and_adapters(model, work)
         for name, parameter in model.named_parameters():
-            if work.prepared == "all" or "norm" in name:
+            if work.prepared == "all" or (work.prepared == "norms" and "norm" in name):
                 parameter.data = parameter.data.to(torch.float32)
         if work.checkpointing:
             model.enable_input_require_grads()
@@ -132,10 +193,47 @@ def test_a_float32_stream_against_its_trace(prepared: str, attn: str, how: dict[
     )  # fmt: skip
     spec = spec_of(config)
     seen, plan = trace(step_of(config, work)), estimate(spec, work)
-    # No packed matrix is there; an unpacked one is planned at any moment of a layer, and is not at each.
-    beside = plan.after_load - seen.built
-    least = plan.peak_allocated - beside - states(spec, work).unpacked
-    assert least * 0.995 < seen.peak_allocated < (least + states(spec, work).unpacked) * 1.005
+    planned = plan.peak_allocated - (plan.after_load - seen.built)  # no packed matrix is there
+    assert (
+        0.995 < planned / seen.peak_allocated < (1.013 if (prepared, attn) == ("norms", "eager") else 1.003)
+    )
+
+
+@pytest.mark.parametrize(
+    "how", [{}, {"lora_dropout": True}, {"lora_dropout": True, "reentrant": True}], ids=str
+)
+@pytest.mark.parametrize("kernels", ["plain", "adapters"])
+def test_a_quantised_base_under_autocast_against_its_trace(kernels: str, how: dict[str, Any]) -> None:
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    from telepathy_runtime.memory.tracing import trace
+
+    config = config_of("llama", Shape(4, 512, 1408, 8, 2, 1000))
+    work = QLORA.but(
+        batch=3, seq_len=700, kernels=kernels, opt_impl="fused", transformers=transformers.__version__,
+        lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"), **how,
+    )  # fmt: skip
+    seen, plan = trace(step_of(config, work)), estimate(spec_of(config), work)
+    planned = plan.peak_allocated - (plan.after_load - seen.built)  # no packed matrix is there
+    assert 0.995 < planned / seen.peak_allocated < 1.005
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"regime": "frozen_grad"}, "kernels='adapters' is modelled for LoRA"),
+        ({"quantized": "none"}, "q_proj, k_proj, v_proj, o_proj of a quantised base, have no closed form"),
+        ({"lora_targets": ("q_proj", "v_proj")}, "llama with kernels='adapters', but for q_proj"),
+        ({"lora_targets": ("all-linear",)}, "llama with kernels='adapters', but for q_proj"),
+    ],
+    ids=str,
+)
+def test_fused_adapters_that_are_not_known_are_refused(change: dict[str, Any], message: str) -> None:
+    four = ("q_proj", "k_proj", "v_proj", "o_proj")
+    spec = registry.get("meta-llama/Llama-3.1-8B")
+    assert estimate(spec, QLORA.but(kernels="adapters", lora_targets=four)).peak_allocated
+    with pytest.raises((UnknownOptionError, NotModelledError), match=message):
+        estimate(spec, QLORA.but(**{"kernels": "adapters", "lora_targets": four, **change}))
 
 
 #: What foundation-model-stack/fms-acceleration measured of Mistral-7B on an A100, in `scripts/benchmarks/refs/a100_80gb.csv`: what is
@@ -159,7 +257,7 @@ def test_the_measured_peak(prepared: str, version: str, batch: int, peak: int, s
         lora_targets=("q_proj", "k_proj", "v_proj", "o_proj"), attn="flash_attention_2",
     )  # fmt: skip
     found = estimate(MISTRAL, work)
-    assert 0.995 < found.peak_allocated / peak < 1.005
+    assert 0.999 < found.peak_allocated / peak < 1
     assert 0.995 < found.steady / steady < 1
     less: tuple[dict[str, Any], ...] = ({"reentrant": False}, {"lora_dropout": False})
     if version == "4.48.1":  # whose logits rule the peak, which these settings leave as it is
