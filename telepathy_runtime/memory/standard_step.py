@@ -17,7 +17,8 @@ from typing import Any
 
 import torch
 
-from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.images import ALWAYS, without_values
 from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class, on_one_device
 from telepathy_runtime.memory.optimizers import BNB, PAGED

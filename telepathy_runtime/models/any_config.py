@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telepathy_runtime.models.towers import tower_of
+
 #: The names of each dimension in transformers' config classes, the most common first.
 _NAMES = {
     "layers": ("decoder_layers", "num_hidden_layers", "n_layer", "num_layers", "n_layers"),
@@ -65,7 +67,7 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "deberta-v2":
         fields |= _distances(text)
     fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
-    fields |= _recording(config)
+    fields |= _recording(config) | {"vision": tower_of(config)}
     return fields | settings(config) | _cache(config, text, window, found["layers"])
 
 
