@@ -45,6 +45,19 @@ def on_one_device(model: Any, dtype: torch.dtype) -> None:
                 setattr(module, name, torch.nn.Parameter(own, requires_grad=parameter.requires_grad))
 
 
+_PROJECTORS = ("multi_modal_projector", "merger")
+TOWERS = ("vision_tower", "visual", *_PROJECTORS)
+"""The names of the parts of a model that read images."""
+
+
+def freeze_tower(model: Any, tower: str) -> None:
+    """Freeze the tower and its projector, or the tower alone, as a job's `tower` says."""
+    for name, parameter in model.named_parameters():
+        parts = set(name.split("."))
+        if tower != "trained" and parts & set(TOWERS) and (tower == "frozen" or not parts & set(_PROJECTORS)):
+            parameter.requires_grad_(False)
+
+
 def hidden_of(config: Any) -> int:
     """The width of the embeddings of a model's text part."""
     text = config.get_text_config(decoder=True)

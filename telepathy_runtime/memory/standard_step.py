@@ -20,11 +20,20 @@ import torch
 from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.images import ALWAYS, without_values
-from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class, on_one_device
+from telepathy_runtime.memory.inputs import (
+    TOWERS,
+    freeze_tower,
+    hidden_of,
+    inputs_of,
+    lengths_note,
+    model_class,
+    on_one_device,
+)
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
@@ -257,6 +266,7 @@ def build_step(
         cache = _cache(model, work)
         if work.regime == "frozen_grad":
             model.requires_grad_(False)
+        freeze_tower(model, work.tower)
         if work.regime == "lora":
             model = _with_lora(model, work)
         if work.checkpoint_every > 1:
@@ -330,8 +340,9 @@ def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 
 def _cache(model: Any, work: Workload) -> dict[str, bool]:
-    """The argument about the cache, for a model that has one."""
-    return {"use_cache": work.use_cache} if "use_cache" in signature(model.forward).parameters else {}
+    """The argument about the cache, for a model that has one; LLaVA hands it on without naming it."""
+    there = "use_cache" in signature(model.forward).parameters or model.config.model_type in VISION
+    return {"use_cache": work.use_cache} if there else {}
 
 
 def _autocast(model: Any, work: Workload) -> AbstractContextManager[Any]:
@@ -381,9 +392,12 @@ def _with_lora(model: Any, work: Workload) -> Any:
 
     # PEFT's class for causal models needs a model that generates, which an encoder does not.
     task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
+    # Without this, a name stands for the tower's matrices, too.
+    apart = {"exclude_modules": f".*\\.({'|'.join(TOWERS)})\\..*"} if work.tower == "frozen" else {}
     config = LoraConfig(
         r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.1 * work.lora_dropout, task_type=task,
         use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
+        **apart,
     )  # fmt: skip
     adapted = get_peft_model(model, config)
     for name, parameter in adapted.named_parameters():
