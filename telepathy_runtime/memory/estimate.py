@@ -24,6 +24,7 @@ from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
+
 @dataclass(frozen=True)
 class Estimate:
     """Bytes of one job on one device; compare `peak_allocated` with max_memory_allocated."""

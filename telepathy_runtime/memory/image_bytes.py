@@ -52,11 +52,12 @@ def images_of(spec: ModelSpec, work: Workload) -> Images:
     of_tower = Model(tape, element, full and work.tower == "trained", work.trains, half)
     of_projector = Model(tape, element, full and work.tower != "frozen", work.trains, half)
     models = (of_tower, of_projector)
-    soft = work.regime == "lora" and work.checkpointing
+    # Checkpointing makes embeddings, and what the convolution makes of the pixels, take a gradient.
+    soft = work.checkpointing and not of_tower.trained
     try:
         forward = program(tape, spec, work, tower, models, soft)
     except ValueError as error:
-        raise UnknownOptionError(f"an image of this {spec.architecture} {error}") from None
+        raise UnknownOptionError(str(error)) from None
     if sum(each.params for each in models) != spec.tower:
         raise NotModelledError(
             f"activations of {spec.id}, whose tower has other parameters than known, have no closed form"

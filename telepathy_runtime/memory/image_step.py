@@ -13,7 +13,17 @@ from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOp
 
 SINCE = (5, 20)
 """The first transformers whose towers are known to run as here."""
-_PLAIN = ("packed", "hidden_states", "objective", "kernels", "quantized", "checkpoint_every", "reentrant", "opt_in_backward", "offload")
+_PLAIN = (
+    "packed",
+    "hidden_states",
+    "objective",
+    "kernels",
+    "quantized",
+    "checkpoint_every",
+    "reentrant",
+    "opt_in_backward",
+    "offload",
+)
 """Settings that are known in their default alone."""
 
 
@@ -25,7 +35,9 @@ def text_of(spec: ModelSpec, work: Workload) -> Workload:
     if not work.image_tokens:
         return work
     if spec.architecture == "gemma3" and work.attn == "flash_attention_2":
-        raise UnknownOptionError("transformers has no flash_attention_2 for images of gemma3; known: sdpa, eager")
+        raise UnknownOptionError(
+            "transformers has no flash_attention_2 for images of gemma3; known: sdpa, eager"
+        )
     what = _unknown(spec, work)
     if what:
         raise NotModelledError(f"activations of {spec.architecture} with images{what} have no closed form")
@@ -72,12 +84,19 @@ def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:
     return replace(held, optimizer=held.optimizer + own, step_transient=transient)
 
 
-_FORWARD = {"last layer, forward": "layers", "prefill, last layer": "layers", "loss, forward": "loss", "prefill, logits": "loss"}
+_FORWARD = {
+    "last layer, forward": "layers",
+    "prefill, last layer": "layers",
+    "loss, forward": "loss",
+    "prefill, logits": "loss",
+}
 """At the other instants before these, what the tower keeps is alive."""
 _AFTER = ("embedding, backward", "optimizer step")
 
 
-def with_images(spec: ModelSpec, work: Workload, held: States, text: tuple[Instant, ...]) -> tuple[Instant, ...]:
+def with_images(
+    spec: ModelSpec, work: Workload, held: States, text: tuple[Instant, ...]
+) -> tuple[Instant, ...]:
     """The instants of a step that reads images, from those of a step of text alone."""
     images = images_of(spec, work)
     moved = tuple(_beside(work, images, each) for each in text)

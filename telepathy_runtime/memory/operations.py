@@ -336,7 +336,15 @@ class Model:
         return self.copied(out), weights
 
     def eager_in_float(
-        self, q: Tensor, k: Tensor, v: Tensor, pairs: int, dropout: bool, mask: int, several: bool, ordered: bool
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        pairs: int,
+        dropout: bool,
+        mask: int,
+        several: bool,
+        ordered: bool,
     ) -> tuple[Tensor, Tensor]:
         """Attention in single operations, its softmax in 32 bits: its output and its weights.
 

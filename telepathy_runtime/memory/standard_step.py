@@ -21,7 +21,6 @@ from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.images import ALWAYS, without_values
 from telepathy_runtime.memory.inputs import (
-    TOWERS,
     freeze_tower,
     hidden_of,
     inputs_of,
@@ -30,6 +29,7 @@ from telepathy_runtime.memory.inputs import (
     on_one_device,
 )
 from telepathy_runtime.memory.optimizers import BNB, PAGED
+from telepathy_runtime.memory.peft_adapters import with_lora
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
@@ -268,7 +268,7 @@ def build_step(
             model.requires_grad_(False)
         freeze_tower(model, work.tower)
         if work.regime == "lora":
-            model = _with_lora(model, work)
+            model = with_lora(model, work)
         if work.checkpoint_every > 1:
             _checkpoint_every(model, work.checkpoint_every, work.reentrant)
         elif work.checkpointing:
@@ -373,36 +373,3 @@ def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
         if work.new_tokens:
             scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)
             del scores
-
-
-def _targets(model: Any, work: Workload) -> Any:
-    """The names for PEFT, which finds out itself where all linear layers are, or its usual targets of a family."""
-    if "all-linear" in work.lora_targets:
-        return "all-linear"
-    there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    usual = work.lora_targets == Workload.lora_targets
-    if usual and "q_lin" in there:  # DistilBERT's queries and values; PEFT has no usual targets for it
-        return ["q_lin", "v_lin"]
-    return None if usual and not there & set(work.lora_targets) else list(work.lora_targets)
-
-
-def _with_lora(model: Any, work: Workload) -> Any:
-    """Add PEFT's adapter according to a workload."""
-    from peft import LoraConfig, get_peft_model
-
-    # PEFT's class for causal models needs a model that generates, which an encoder does not.
-    task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
-    # Without this, a name stands for the tower's matrices, too.
-    apart = {"exclude_modules": f".*\\.({'|'.join(TOWERS)})\\..*"} if work.tower == "frozen" else {}
-    config = LoraConfig(
-        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.1 * work.lora_dropout, task_type=task,
-        use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
-        **apart,
-    )  # fmt: skip
-    adapted = get_peft_model(model, config)
-    for name, parameter in adapted.named_parameters():
-        if "lora_" in name:  # on other devices, PEFT converts adapters to the base model's dtype
-            parameter.data = parameter.data.to(getattr(torch, work.lora_dtype))
-    if work.checkpointing:
-        adapted.enable_input_require_grads()
-    return adapted

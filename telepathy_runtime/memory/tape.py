@@ -69,7 +69,9 @@ class Node:
     ) -> None:
         self.seq, self.edges, self.scope, self.passes, self.working = seq, edges, scope, passes, working
         self.sizes, self.made = sizes, made  # of the gradients: in the end, and before a sum or a cast
-        self.slots: list[Storage] | None = None  # of several outputs: their gradients, which are not summed up
+        self.slots: list[Storage] | None = (
+            None  # of several outputs: their gradients, which are not summed up
+        )
         self.gradual = 0  # many operations alike: what they kept behind the first so many is freed one by one
         self.saved: list[Storage] = []
         self.region: Region | None = None

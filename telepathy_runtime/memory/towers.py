@@ -16,7 +16,7 @@ from telepathy_runtime.memory.programs import attend, checkpointed
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
-from telepathy_runtime.models.towers import CLIP, Tower, sides_of, tokens_per_image, windows_of
+from telepathy_runtime.models.towers import CLIP, Tower, images_in, sides_of, windows_of
 
 Adapters = tuple[Matrix, Matrix]
 
@@ -62,7 +62,9 @@ def program(
 
     `soft`: PEFT makes the output of the first convolution take a gradient. Raises ValueError for tokens that are no whole number of images.
     """
-    images = work.batch * (work.image_tokens // tokens_per_image(tower, work.image_tokens))
+    images = work.batch * (
+        images_in(work.image_tokens, tower.tokens, spec.architecture) if tower.tokens else 1
+    )
     job = _Job(tape, tower, *models, work, images, spec.hidden, tower_targets(spec, work), soft)
     if spec.architecture == "qwen2_5_vl":
         return _windowed(job)
@@ -144,7 +146,11 @@ def _fixed(job: _Job, kept: bool) -> Callable[[Tensor], _Read]:
 
     def embedded(pixels: Tensor) -> Tensor:
         number = job.images * patches * h
-        x = tape.leaf(number, model.half or model.element) if job.soft else model.convolved(pixels, convolution, number)
+        x = (
+            tape.leaf(number, model.half or model.element)
+            if job.soft
+            else model.convolved(pixels, convolution, number)
+        )
         joined = x
         if first is not None:
             joined = tape.new(number + job.images * h, max(x.element, first.element))
@@ -255,7 +261,9 @@ def _rotated(model: Model, q: Tensor, k: Tensor, tables: tuple[Tensor, Tensor]) 
     return turned_q, model.cast(turned_k, element)
 
 
-def _block_attention(job: _Job, x: Tensor, layer: _Block, tables: tuple[Tensor, Tensor], sizes: dict[int, int]) -> Tensor:
+def _block_attention(
+    job: _Job, x: Tensor, layer: _Block, tables: tuple[Tensor, Tensor], sizes: dict[int, int]
+) -> Tensor:
     """Attention within pieces of so many patches."""
     model, tower, tape = job.model, job.tower, job.tape
     whole = job.linear(x, layer.qkv, "qkv", layer.adapters)
@@ -269,7 +277,9 @@ def _block_attention(job: _Job, x: Tensor, layer: _Block, tables: tuple[Tensor, 
         element = model.half or model.element
         widths = [size * tower.hidden for size, many in sizes.items() for _ in range(many)]
         round_up = 1 if element == 2 else 32
-        rows = [-(-size // round_up) * round_up * tower.heads for size, many in sizes.items() for _ in range(many)]
+        rows = [
+            -(-size // round_up) * round_up * tower.heads for size, many in sizes.items() for _ in range(many)
+        ]
         out = model.flash_pieces(parts, widths, rows)
     joined = tape.record(tape.new(x.number, out.element), (out,), passes=True)
     return job.linear(joined, layer.o, "o", layer.adapters)
@@ -283,7 +293,9 @@ def _eager_pieces(job: _Job, parts: list[Tensor], sizes: dict[int, int]) -> Tens
     return out
 
 
-def _block(x: Tensor, job: _Job, layer: _Block, tables: tuple[Tensor, Tensor], sizes: dict[int, int]) -> Tensor:
+def _block(
+    x: Tensor, job: _Job, layer: _Block, tables: tuple[Tensor, Tensor], sizes: dict[int, int]
+) -> Tensor:
     model, h = job.model, job.tower.hidden
     x = model.add(x, _block_attention(job, model.raised_norm(x, layer.attended, h), layer, tables, sizes))
     return model.add(x, _gated(job, model.raised_norm(x, layer.fed, h), layer))
@@ -308,16 +320,21 @@ def _windowed(job: _Job) -> Callable[[Tensor], Features]:
     ends, wide = job.projector, h * tower.merge**2
     norm = ends.vector(h)
     first, second = ends.matrix(wide, wide), ends.matrix(job.width, wide)
-    rows, columns = sides_of(tower, job.work.image_tokens)
+    rows, columns = sides_of(job.work.image_tokens, tower.merge)
     patches = job.images * rows * columns
     whole = {rows * columns: job.images}
-    cut = {size: many * job.images for size, many in windows_of(tower, job.work.image_tokens).items()}
+    windows = windows_of(job.work.image_tokens, tower.merge, tower.window)
+    cut = {size: many * job.images for size, many in windows.items()}
 
     def forward(pixels: Tensor) -> Features:
         with tape.part("images, embedding"):
             places = tape.new(2 * patches, 8)
             order = tape.new(patches // tower.merge**2, 8)
-            x = tape.leaf(patches * h, model.half or model.element) if job.soft else model.convolved(pixels, convolution, patches * h)
+            x = (
+                tape.leaf(patches * h, model.half or model.element)
+                if job.soft
+                else model.convolved(pixels, convolution, patches * h)
+            )
             x = tape.record(tape.new(x.number, x.element), (x,), (order,))
             tables = tape.new(patches * h // tower.heads, 4), tape.new(patches * h // tower.heads, 4)
         for number, layer in enumerate(blocks):

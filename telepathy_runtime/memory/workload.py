@@ -61,9 +61,7 @@ class Workload:
         0  # tokens that an encoder-decoder's encoder reads; 0: seq_len; seq_len is its decoder's
     )
     image_tokens: int = 0  # of seq_len, those that images take; a vision tower reads these images
-    tower: str = (
-        "trained"  # as the regime says; projector: of the part that reads images, the projector alone; frozen: nothing
-    )
+    tower: str = "trained"  # as the regime says; projector: of the part that reads images, the projector alone; frozen: nothing
     batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"

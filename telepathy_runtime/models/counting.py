@@ -22,7 +22,7 @@ class Count(NamedTuple):
     tower: int = 0  # parameters that only an image reaches
 
 
-_TOWERS = frozenset({"vision_tower", "multi_modal_projector", "visual"})
+TOWERS = frozenset({"vision_tower", "multi_modal_projector", "visual"})
 """The names of the parts of a model of `VISION` that read images."""
 
 
@@ -40,7 +40,7 @@ def count(config: Mapping[str, Any]) -> Count:
         model = build(config)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     sees = config.get("model_type") in VISION
-    tower = sum(size for name, size in sizes.items() if sees and _TOWERS & set(name.split(".")))
+    tower = sum(size for name, size in sizes.items() if sees and TOWERS & set(name.split(".")))
     if not quantised:
         return Count(sum(sizes.values()), 0, tower)
     stored = weight_bytes(quantised, list(_matrices(model)), element_size(dtype_of(config)))

@@ -27,7 +27,6 @@ class Tower:
     tokens: int = 0  # that an image takes of a sequence; 0: as its size says
     # Of LLaVA: it reads the output of an earlier layer than the last.
     skipped: int = 0  # layers behind that one
-    first_token: bool = False  # the projector reads the class token, too
     projector_bias: bool = True
     projector_activation: str = "gelu"
     # Of Qwen2.5-VL.
@@ -61,31 +60,36 @@ def tower_of(config: Mapping[str, Any]) -> Tower | None:
     return found
 
 
-def tokens_per_image(tower: Tower, tokens: int) -> int:
-    """The tokens of one image, where a sequence has `tokens` of them: all, if images have any size.
+def images_in(tokens: int, each: int, model: str) -> int:
+    """How many images of a size that is fixed, of `each` tokens, take so many tokens.
 
-    Raises ValueError for tokens that are no whole number of images.
+    Raises ValueError, which names the kind of `model`, for tokens that are no whole number of images.
     """
-    if not tower.tokens:
-        return tokens
-    if tokens % tower.tokens:
-        raise ValueError(f"has {tower.tokens} tokens, and {tokens} are no whole number of images")
-    return tower.tokens
+    if tokens % each:
+        raise ValueError(
+            f"an image of this {model} has {each} tokens, and {tokens} are no whole number of images"
+        )
+    return tokens // each
 
 
-def sides_of(tower: Tower, tokens: int) -> tuple[int, int]:
+def extra_tokens(tower: str, strategy: str) -> int:
+    """The tokens of an image beside those of its patches, for LLaVA's way to select features; SigLIP has no class token."""
+    return (tower == "clip_vision_model") - (strategy == "default")
+
+
+def sides_of(tokens: int, merge: int) -> tuple[int, int]:
     """Rows and columns of patches of an image of any size that takes so many tokens, as square as it can be."""
     high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
-    return high * tower.merge, tokens // high * tower.merge
+    return high * merge, tokens // high * merge
 
 
-def windows_of(tower: Tower, tokens: int) -> dict[int, int]:
-    """The windows of such an image: how many there are of each number of patches."""
-    rows, columns = (each // tower.merge for each in sides_of(tower, tokens))
+def windows_of(tokens: int, merge: int, window: int) -> dict[int, int]:
+    """The windows of such an image, each of `window` tokens by as many: how many there are of each number of patches."""
+    rows, columns = sides_of(tokens, 1)
     found: dict[int, int] = {}
-    for high, several in _cut(rows, tower.window):
-        for wide, more in _cut(columns, tower.window):
-            size = high * wide * tower.merge**2
+    for high, several in _cut(rows, window):
+        for wide, more in _cut(columns, window):
+            size = high * wide * merge**2
             found[size] = found.get(size, 0) + several * more
     return found
 
@@ -117,23 +121,23 @@ def _fixed(vision: Mapping[str, Any], clip: bool) -> dict[str, Any]:
 
 def _llava(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None:
     kind = vision.get("model_type", "clip_vision_model")
-    layer, select = config.get("vision_feature_layer", -2), config.get("vision_feature_select_strategy", "default")
+    layer, select = (
+        config.get("vision_feature_layer", -2),
+        config.get("vision_feature_select_strategy", "default"),
+    )
     if kind not in ("clip_vision_model", "siglip_vision_model") or not isinstance(layer, int):
         return None
     fields = _fixed(vision, clip=kind == "clip_vision_model")
     if fields["kind"] == SIGLIP and vision.get("vision_use_head", True):
         return None
     skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
-    whole = select == "full"
-    # SigLIP has no class token, and the first patch is dropped instead of it.
-    patches = (fields["image"] // fields["patch"]) ** 2 + (fields["kind"] == CLIP) - (not whole)
+    patches = (fields["image"] // fields["patch"]) ** 2
     if not 0 <= skipped < fields["layers"] or select not in ("default", "full"):
         return None
     return Tower(
         **fields,
-        tokens=patches,
+        tokens=patches + extra_tokens(kind, select),
         skipped=skipped,
-        first_token=whole,
         projector_bias=bool(config.get("multimodal_projector_bias", True)),
         projector_activation=config.get("projector_hidden_act", "gelu"),
     )
