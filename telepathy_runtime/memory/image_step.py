@@ -7,7 +7,7 @@ from dataclasses import replace
 from telepathy_runtime.memory.image_bytes import Images, Phase, images_of
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
-from telepathy_runtime.memory.states import States, steps_together
+from telepathy_runtime.memory.states import States
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 

@@ -18,7 +18,6 @@ from typing import Any
 import torch
 
 from telepathy_runtime.memory.estimate import Estimate
-from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.images import ALWAYS, without_values
 from telepathy_runtime.memory.inputs import (
     freeze_tower,
@@ -28,6 +27,7 @@ from telepathy_runtime.memory.inputs import (
     model_class,
     on_one_device,
 )
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.peft_adapters import with_lora
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
