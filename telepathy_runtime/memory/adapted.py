@@ -165,10 +165,10 @@ class _Layer:
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask), None
-        pairs, mask = work.batch * spec.heads * length**2, element_size(work.held_dtype)
+        pairs, added = work.batch * spec.heads * length**2, element_size(work.held_dtype)
         # Products of several sequences read copies in the order of the heads; repeated keys and values are in it.
         ordered = spec.kv_dim != spec.query_dim
-        return model.eager_in_float(q, k, v, pairs, spec.attention_dropout, mask, work.batch > 1, ordered)
+        return model.eager_in_float(q, k, v, pairs, spec.attention_dropout, added, work.batch > 1, ordered)
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""

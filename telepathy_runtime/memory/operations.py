@@ -283,6 +283,18 @@ class Model:
             out.node.gradual = 3
         return out
 
+    def eager_pieces(self, parts: Sequence[Tensor], numbers: Sequence[int], pairs: Sequence[int]) -> Tensor:
+        """The same in single operations, of which those of one piece are at work at a time."""
+        q, k, v = (self.lower(each) for each in parts)
+        most, element = max(pairs), q.element
+        kept = [self.pieces(pairs, 4), self.pieces(pairs, element)] if self.tape.trains and q.node else []
+        at_work = self.tape.new(most, element + 4 + 4 * (not kept))
+        del at_work
+        out = self.tape.record(self.pieces(numbers, element), (q, k, v), [q, k, v, *kept], working=8 * most)
+        if out.node is not None:
+            out.node.gradual = 3
+        return out
+
     def pieces(self, sizes: Sequence[int], element: int) -> Tensor:
         """Several tensors without a gradient, each rounded up as by the allocator."""
         bytes_of = sum(-(-each * element // BLOCK) * BLOCK for each in sizes)

@@ -288,8 +288,15 @@ def _block_attention(
 def _eager_pieces(job: _Job, parts: list[Tensor], sizes: dict[int, int]) -> Tensor:
     """Eager attention within pieces; what only one of them needs at a time is counted once."""
     model, heads = job.model, job.tower.heads
-    pairs = sum(many * size**2 for size, many in sizes.items()) * heads
-    out, _ = model.eager_in_float(*parts, pairs, False, 0, several=False, ordered=False)
+    if sum(sizes.values()) > 1:
+        widths = [size * job.tower.hidden for size, many in sizes.items() for _ in range(many)]
+        pairs = [size**2 * heads for size, many in sizes.items() for _ in range(many)]
+        return model.eager_pieces(parts, widths, pairs)
+    (size,) = sizes
+    q, k, v = parts
+    out, _ = model.eager_in_float(
+        q, k, v, size**2 * heads, dropout=False, mask=0, several=False, ordered=False
+    )
     return out
 
 
