@@ -121,7 +121,8 @@ def _last_layer(spec: ModelSpec, work: Workload, text: tuple[Instant, ...]) -> t
     """The end of the last layer in the forward, where the code still holds the features of the images.
 
     There are the output of the feed-forward block beside the product that it read, and what the code holds: the model's embeddings, the
-    input of the layer and of the block, and its norm.
+    input of the layer and of the block, and its norm. Or, behind it, the last norm, with two tensors in 32 bits, its output and what that
+    is weighted from, beside its input and the embeddings.
     """
     names = {each.name: each for each in text}
     if not work.trains or work.checkpointing or "last layer, forward" in names:
@@ -129,6 +130,7 @@ def _last_layer(spec: ModelSpec, work: Workload, text: tuple[Instant, ...]) -> t
     at, e = names["loss, forward"], element_size(work.dtype)
     row, frozen = work.tokens * spec.hidden, work.regime != "full"
     inside = 4 * row * (4 if autocast(work) else e) + e * (row + work.tokens * spec.intermediate) * frozen
+    inside = max(inside, (8 + 4 * e) * row)
     return (
         replace(
             at,

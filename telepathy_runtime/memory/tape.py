@@ -319,6 +319,8 @@ class Tape:
     def _gradients_of(self, node: Node, gradient: Storage) -> list[Storage]:
         """The gradients that an operation's backward gives its inputs."""
         if node.gradual:
+            first = Storage(self, node.working, "transient")
+            del first
             node.saved = node.saved[: node.gradual]
         if node.passes:
             made = [gradient] * len(node.edges)
