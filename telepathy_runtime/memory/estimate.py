@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
-from telepathy_runtime.memory.image_step import text_of, with_images, with_tower
+from telepathy_runtime.memory.image_step import note_of, text_of, with_images, with_tower
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
@@ -326,7 +326,9 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
     if spec.architecture in VISION:
         notes.append(
-            "text alone, which gives the vision tower no gradients; with image_tokens, a step that reads images is traced"
+            note_of(spec, work)
+            if work.image_tokens
+            else "text alone, which gives the vision tower no gradients"
         )
     if spec.encoder_layers:
         read, unit = f"{work.source_len or work.seq_len} tokens", ""

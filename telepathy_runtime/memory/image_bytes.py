@@ -38,7 +38,7 @@ class Images(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def images_of(spec: ModelSpec, work: Workload) -> Images:
+def image_bytes(spec: ModelSpec, work: Workload) -> Images:
     """The bytes of the images of a job.
 
     Raises NotModelledError for a tower without a closed form, UnknownOptionError for tokens that are no whole number of images.
@@ -134,14 +134,16 @@ class _Run:
                 model.end_autocast()
             returned[:], leaves[:] = new, tape.leaves
             tape.leaves, new = [], []
-            if not work.keep_outputs:
+            if not (work.keep_outputs and work.trains):
                 returned.clear()
             kept = self.alive()
             self.phases()
+            tape.phase = "images, merged, backward"
             if node is not None:
                 tape.backward(Tensor(tape.new(0, 1).storage, size, 1, node))
                 del node
             backward = self.phases()
+            tape.phase = ""
             if self.embeddings.node is not None:
                 self.embeddings.node.gradient = None
             after = self.alive()

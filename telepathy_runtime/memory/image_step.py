@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from telepathy_runtime.memory.blocks import norm_saved
-from telepathy_runtime.memory.image_bytes import Images, Phase, images_of
+from telepathy_runtime.memory.image_bytes import Images, Phase, image_bytes
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import autocast
 from telepathy_runtime.memory.losses import logits_bytes
@@ -13,6 +13,7 @@ from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_b
 from telepathy_runtime.memory.states import States
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+from telepathy_runtime.models.towers import sides_of
 
 SINCE = (5, 20)
 """The first transformers whose towers are known to run as here."""
@@ -62,9 +63,23 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
     return ""
 
 
+def note_of(spec: ModelSpec, work: Workload) -> str:
+    """The images that each sequence reads, and the library that runs them so."""
+    tower = spec.vision
+    assert tower is not None
+    number = work.image_tokens // tower.tokens if tower.tokens else 1
+    size = f"{tower.image} by {tower.image} pixels"
+    if not tower.tokens:
+        rows, columns = sides_of(work.image_tokens, tower.merge)
+        size = f"{rows * tower.patch} by {columns * tower.patch} pixels"
+    images = f"{number} image{'s' * (number > 1)} of {size}"
+    since = ".".join(map(str, SINCE))
+    return f"each sequence reads {images}; counted as transformers {since} and newer run {spec.architecture}"
+
+
 def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:
     """The states of a job with those of the tower that the layers' shapes do not show: of its adapters, or of each of its tensors."""
-    images = images_of(spec, work)
+    images = image_bytes(spec, work)
     every, read = images.adapters
     if every:
         element = element_size(work.lora_dtype)
@@ -101,8 +116,8 @@ def with_images(
     spec: ModelSpec, work: Workload, held: States, text: tuple[Instant, ...]
 ) -> tuple[Instant, ...]:
     """The instants of a step that reads images, from those of a step of text alone."""
-    images = images_of(spec, work)
-    moved = tuple(_beside(work, images, each) for each in (*text, *_last_layer(spec, work, text)))
+    images = image_bytes(spec, work)
+    moved = tuple(_beside(work, images, each) for each in (*_last_layer(spec, work, text), *text))
     base = Instant("", held.weights, optimizer=held.optimizer, transient=held.bucket)
     if not work.trains:
         return (*_of_phases(base, images.forward), *moved)
@@ -114,7 +129,13 @@ def with_images(
     alone = table * (not spec.tied) * (work.grad_accum == 1)
     waits = table * spec.tied * (work.grad_accum > 1)
     behind = replace(ready, gradients=held.gradients - images.gradients - alone + waits)
-    return (*_of_phases(ready, images.forward), *moved, *_of_phases(behind, images.backward))
+    before_it = [each for each in moved if each.name not in _AFTER]
+    return (
+        *_of_phases(ready, images.forward),
+        *before_it,
+        *_of_phases(behind, images.backward),
+        *moved[len(before_it) :],
+    )
 
 
 def _last_layer(spec: ModelSpec, work: Workload, text: tuple[Instant, ...]) -> tuple[Instant, ...]:

@@ -290,7 +290,9 @@ class Model:
         kept = [self.pieces(pairs, 4), self.pieces(pairs, element)] if self.tape.trains and q.node else []
         at_work = self.tape.new(most, element + 4 + 4 * (not kept))
         del at_work
-        beside = (8 - element) * most  # the gradients of a piece's weights, in 32 bits, where its weights in 16 are freed
+        beside = (
+            8 - element
+        ) * most  # the gradients of a piece's weights, in 32 bits, where its weights in 16 are freed
         out = self.tape.record(self.pieces(numbers, element), (q, k, v), [q, k, v, *kept], working=beside)
         if out.node is not None:
             out.node.gradual = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.image_bytes import images_of
+from telepathy_runtime.memory.image_bytes import image_bytes
 from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
@@ -91,7 +91,7 @@ def _unread(spec: ModelSpec, work: Workload) -> int:
     if not work.image_tokens:
         return spec.tower
     try:
-        return spec.tower - images_of(spec, work).trained
+        return spec.tower - image_bytes(spec, work).trained
     except NotModelledError:
         return spec.tower * (work.tower == "frozen")
 

@@ -167,7 +167,7 @@ def _fixed(job: _Job, kept: bool) -> Callable[[Tensor], _Read]:
         for number, layer in enumerate(layers):
             if kept and number == len(read):
                 selected = x
-            with tape.part(f"images, layer {number + 1}"):
+            with tape.part("images, layers"):
                 x = checkpointed(tape, job.work, partial(_layer, job=job, layer=layer), x)
         if kept and selected is None:
             selected = x
@@ -346,7 +346,7 @@ def _windowed(job: _Job) -> Callable[[Tensor], Features]:
             tables = tape.new(patches * h // tower.heads, 4), tape.new(patches * h // tower.heads, 4)
         for number, layer in enumerate(blocks):
             sizes = whole if number in tower.whole else cut
-            with tape.part(f"images, layer {number + 1}"):
+            with tape.part("images, layers"):
                 run = partial(_block, job=job, layer=layer, tables=tables, sizes=sizes)
                 x = checkpointed(tape, job.work, run, x)
         with tape.part("images, merger"):
