@@ -24,9 +24,15 @@ Adapters = tuple[Matrix, Matrix]
 class Features(NamedTuple):
     """What a tower's forward leaves."""
 
-    image: Tensor  # the features that are put between the embeddings
+    image: Tensor  # the features, which are put between the embeddings
     returned: list[Tensor]  # what the model's outputs hold
     frame: list[Tensor]  # what its code holds until the text's layers are done
+
+
+RETURNED_SINCE = (5, 24)
+"""The first transformers whose outputs hold all that the tower returned, not the features alone."""
+SELECTED_SINCE = (5, 23)
+"""The first transformers whose LLaVA keeps one hidden state of the tower, not all."""
 
 
 class _Job(NamedTuple):
@@ -45,6 +51,12 @@ class _Job(NamedTuple):
     def linear(self, x: Tensor, by: Matrix, site: str, adapters: dict[str, Adapters]) -> Tensor:
         """A product with a matrix, and with its adapter if it has one."""
         return self.model.adapted(x, by, adapters.get(site), self.work.lora_dropout)
+
+    def features(self, image: Tensor, seen: list[Tensor], named: bool = True) -> Features:
+        """What the forward leaves: the features, and what the tower returned; `named`: the outputs have a place for the features."""
+        if self.work.version >= RETURNED_SINCE:
+            return Features(image, seen, [])
+        return Features(image, [image] * named, seen)
 
     def adapters(self) -> dict[str, Adapters]:
         """The adapters of one layer."""
@@ -127,6 +139,7 @@ class _Read(NamedTuple):
     last: Tensor
     pooled: Tensor | None
     selected: Tensor | None
+    states: list[Tensor]  # the outputs of all layers, where it keeps them
 
 
 def _fixed(job: _Job, kept: bool) -> Callable[[Tensor], _Read]:
@@ -164,20 +177,24 @@ def _fixed(job: _Job, kept: bool) -> Callable[[Tensor], _Read]:
             if before is not None:
                 x = model.layer_norm(x, before, h)
         start = x  # which the tower's code holds
+        every = kept and job.work.version < SELECTED_SINCE
+        states = [x] * every
         for number, layer in enumerate(layers):
             if kept and number == len(read):
                 selected = x
             with tape.part("images, layers"):
                 x = checkpointed(tape, job.work, partial(_layer, job=job, layer=layer), x)
+            if every:
+                states.append(x)
         if kept and selected is None:
             selected = x
         with tape.part("images, end"):
             if clip:
                 pooled = tape.record(Tensor(x.storage, job.images * h, x.element), (x,))
-                return _Read(x, model.layer_norm(pooled, after, h), selected)
+                return _Read(x, model.layer_norm(pooled, after, h), selected, states)
             x = model.layer_norm(x, after, h)
         del start
-        return _Read(x, None, selected)
+        return _Read(x, None, selected, states)
 
     return forward
 
@@ -203,7 +220,7 @@ def _llava(job: _Job, read: Callable[[Tensor], _Read]) -> Callable[[Tensor], Fea
             y = model.linear(y, second)
             # A list of images, which is joined again.
             joined = tape.record(tape.new(y.number, y.element), (y,))
-        return Features(joined, [seen.last, selected, y], [])
+        return job.features(joined, [seen.last, selected, y, *seen.states])
 
     return forward
 
@@ -225,7 +242,7 @@ def _gemma3(job: _Job, read: Callable[[Tensor], _Read]) -> Callable[[Tensor], Fe
             y = model.copied(y)
             y = model.linear(y, Matrix(job.width, h, weight, None))
         del x, pooled, held
-        return Features(y, [seen.last, y], [])
+        return job.features(y, [seen.last, y])
 
     return forward
 
@@ -359,6 +376,6 @@ def _windowed(job: _Job) -> Callable[[Tensor], Features]:
             del places, tables, order, back
             # A list of images, which is joined again.
             joined = tape.record(tape.new(y.number, y.element), (y,))
-        return Features(joined, [x, y], [])
+        return job.features(joined, [x, y], named=False)
 
     return forward
