@@ -57,7 +57,8 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
     float_output = e * (how.norm == "rms32")
     rows = 4 if how.after else 2 + (not how.parallel)
-    stream = tokens * h * (8 + e * rows + float_output) * (how.norm != "layer")
+    # Where no norm is before a block, the output of one is beside the sum with the stream.
+    stream = tokens * h * (8 + e * rows + float_output * (not how.before)) * (how.norm != "layer")
     if not how.head_norms:
         return stream
     # Gemma 3 projects keys and values before it norms the queries.

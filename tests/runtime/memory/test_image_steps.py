@@ -42,7 +42,7 @@ REGIMES: tuple[dict[str, Any], ...] = (
     TRAINER | {"mixed_precision": True} | CHECKPOINTED, LORA | {"mixed_precision": True}, LORA | {"autocast": True} | CHECKPOINTED,
 )  # fmt: skip
 KINDS = ("llava", "gemma3", "qwen2_5_vl")
-QUICK = 9
+QUICK = 6
 """The jobs that every run draws: each kind of model, and each of the usual ways to train it."""
 
 
@@ -130,7 +130,13 @@ def _qwen(hidden: int, layers: int, heads: int, few: int, wide: int, vocab: int,
         "hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads, "num_key_value_heads": few, "head_dim": 128,
         "intermediate_size": wide, "vocab_size": vocab, "tie_word_embeddings": tied,
     }  # fmt: skip
-    tower = {"depth": 32, "hidden_size": 1280, "intermediate_size": 3420, "num_heads": 16, "out_hidden_size": hidden}
+    tower = {
+        "depth": 32,
+        "hidden_size": 1280,
+        "intermediate_size": 3420,
+        "num_heads": 16,
+        "out_hidden_size": hidden,
+    }
     return config_of("qwen2_5_vl", text, tower, tie_word_embeddings=tied)
 
 
@@ -185,7 +191,9 @@ def test_a_frozen_tower_has_no_states() -> None:
     spec = registry.get("llava-hf/llava-1.5-7b-hf")
     work = Workload(seq_len=1024, image_tokens=576, **TRAINER)
     tower, projector = 303_507_456, 20_979_712
-    steady = {each: estimate(spec, work.but(tower=each)).steady for each in ("trained", "projector", "frozen")}
+    steady = {
+        each: estimate(spec, work.but(tower=each)).steady for each in ("trained", "projector", "frozen")
+    }
     assert steady["projector"] - steady["frozen"] == 2 * 2 * projector
     # Behind the last layer that LLaVA reads there is another one and a norm, without gradients.
     assert tower + projector == spec.tower
@@ -204,13 +212,15 @@ def test_checkpointing_sends_a_gradient_through_a_frozen_tower() -> None:
     spec = registry.get("llava-hf/llava-1.5-7b-hf")
     work = Workload(seq_len=1024, image_tokens=576, **TRAINER | FROZEN)
     names = [
-        {each.name for each in estimate(spec, work.but(checkpointing=each)).instants} for each in (False, True)
+        {each.name for each in estimate(spec, work.but(checkpointing=each)).instants}
+        for each in (False, True)
     ]
     assert "images, layers, backward" in names[1] - names[0]
 
 
 @pytest.mark.parametrize(
-    ("rows", "columns", "expected"), [(8, 8, {64: 4}), (3, 5, {48: 1, 12: 1}), (9, 10, {64: 4, 32: 2, 16: 2, 8: 1})]
+    ("rows", "columns", "expected"),
+    [(8, 8, {64: 4}), (3, 5, {48: 1, 12: 1}), (9, 10, {64: 4, 32: 2, 16: 2, 8: 1})],
 )
 def test_windows(rows: int, columns: int, expected: dict[int, int]) -> None:
     assert windows_of(rows * columns, merge=2, window=4) == expected
@@ -226,7 +236,12 @@ def test_towers_and_jobs_without_a_closed_form() -> None:
     with pytest.raises(NotModelledError, match="gemma3 with this tower"):
         estimate(spec, work)
     spec = spec_of(config_of("llava", text, tower))
-    for how in ({"optimizer": "muon"}, {"hidden_states": True}, {"transformers": "5.19.0"}, {"shard": "fsdp", "ranks": 2}):
+    for how in (
+        {"optimizer": "muon"},
+        {"hidden_states": True},
+        {"transformers": "5.19.0"},
+        {"shard": "fsdp", "ranks": 2},
+    ):
         with pytest.raises(NotModelledError, match="llava with images"):
             estimate(spec, work.but(**how))
     with pytest.raises(NotModelledError, match="adapters on the tower"):
