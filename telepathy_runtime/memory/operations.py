@@ -9,6 +9,10 @@ from telepathy_runtime.memory.layers import ACTIVATIONS
 from telepathy_runtime.memory.tape import BLOCK, Tape, Tensor
 
 
+Pieces = Sequence[tuple[int, int]]
+"""Numbers of several tensors: of one, and how many there are of it."""
+
+
 class Matrix:
     """A linear layer's weight and bias."""
 
@@ -272,37 +276,36 @@ class Model:
         )  # the kernel makes all three gradients
         return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias], working=unread)
 
-    def flash_pieces(self, parts: Sequence[Tensor], numbers: Sequence[int], rows: Sequence[int]) -> Tensor:
+    def flash_pieces(self, parts: Sequence[Tensor], numbers: Pieces, rows: Pieces) -> Tensor:
         """Fused attention of each piece of a sequence alone: pieces of so many numbers, and so many queries of heads."""
         q, k, v = (self.lower(each) for each in parts)
         out, sums = self.pieces(numbers, q.element), self.pieces(rows, 4)
-        random = self.pieces([1] * 2 * len(rows), 8)
+        random = self.pieces([(1, 2 * sum(many for _, many in rows))], 8)
         unread = sum(each.size for each in (q, k, v) if each.node is None)
         out = self.tape.record(out, (q, k, v), [q, k, v, out, sums, random], working=unread)
         if out.node is not None:
             out.node.gradual = 3
         return out
 
-    def eager_pieces(self, parts: Sequence[Tensor], numbers: Sequence[int], pairs: Sequence[int]) -> Tensor:
+    def eager_pieces(self, parts: Sequence[Tensor], numbers: Pieces, pairs: Pieces) -> Tensor:
         """The same in single operations, of which those of one piece are at work at a time."""
         q, k, v = (self.lower(each) for each in parts)
-        most, element = max(pairs), q.element
+        most, element = max(pairs)[0], q.element
         kept = [self.pieces(pairs, 4), self.pieces(pairs, element)] if self.tape.trains and q.node else []
         at_work = self.tape.new(most, element + 4 + 4 * (not kept))
         del at_work
-        beside = (
-            8 - element
-        ) * most  # the gradients of a piece's weights, in 32 bits, where its weights in 16 are freed
+        # The gradients of a piece's weights, in 32 bits, where its weights in 16 are freed.
+        beside = (8 - element) * most
         out = self.tape.record(self.pieces(numbers, element), (q, k, v), [q, k, v, *kept], working=beside)
         if out.node is not None:
             out.node.gradual = 3
         return out
 
-    def pieces(self, sizes: Sequence[int], element: int) -> Tensor:
+    def pieces(self, sizes: Pieces, element: int) -> Tensor:
         """Several tensors without a gradient, each rounded up as by the allocator."""
-        bytes_of = sum(-(-each * element // BLOCK) * BLOCK for each in sizes)
+        bytes_of = sum(many * -(-each * element // BLOCK) * BLOCK for each, many in sizes)
         made = self.tape.new(bytes_of, 1)
-        return Tensor(made.storage, sum(sizes), element)
+        return Tensor(made.storage, sum(each * many for each, many in sizes), element)
 
     def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
         """A product of two activations, which keeps what the gradients of both need."""

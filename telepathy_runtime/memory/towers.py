@@ -291,12 +291,9 @@ def _block_attention(
     if job.work.attn == "eager":
         out = _eager_pieces(job, parts, sizes)
     else:
-        element = model.half or model.element
-        widths = [size * tower.hidden for size, many in sizes.items() for _ in range(many)]
-        round_up = 1 if element == 2 else 32
-        rows = [
-            -(-size // round_up) * round_up * tower.heads for size, many in sizes.items() for _ in range(many)
-        ]
+        round_up = 1 if (model.half or model.element) == 2 else 32
+        widths = [(size * tower.hidden, many) for size, many in sizes.items()]
+        rows = [(-(-size // round_up) * round_up * tower.heads, many) for size, many in sizes.items()]
         out = model.flash_pieces(parts, widths, rows)
     joined = tape.record(tape.new(x.number, out.element), (out,), passes=True)
     return job.linear(joined, layer.o, "o", layer.adapters)
@@ -306,8 +303,8 @@ def _eager_pieces(job: _Job, parts: list[Tensor], sizes: dict[int, int]) -> Tens
     """Eager attention within pieces; what only one of them needs at a time is counted once."""
     model, heads = job.model, job.tower.heads
     if sum(sizes.values()) > 1:
-        widths = [size * job.tower.hidden for size, many in sizes.items() for _ in range(many)]
-        pairs = [size**2 * heads for size, many in sizes.items() for _ in range(many)]
+        widths = [(size * job.tower.hidden, many) for size, many in sizes.items()]
+        pairs = [(size**2 * heads, many) for size, many in sizes.items()]
         return model.eager_pieces(parts, widths, pairs)
     (size,) = sizes
     q, k, v = parts

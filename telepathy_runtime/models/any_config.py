@@ -216,6 +216,11 @@ def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, laye
         sliding = kinds.count(_SLIDING) if window else 0
         kept = kinds.count(_FULL) + kinds.count(_SLIDING)
         return {"cached_layers": kept, "sliding_layers": sliding, "sliding_window": window}
+    if (
+        window and text.get("model_type") == "gemma3_text"
+    ):  # the default of its config class: one layer of six has no window
+        full = layers // (_count(text, ("sliding_window_pattern",)) or 6)
+        return {"cached_layers": layers, "sliding_layers": layers - full, "sliding_window": window}
     every = window and config.get("model_type") in _ALL_SLIDE and text.get("use_sliding_window", True)
     return {"cached_layers": layers, "sliding_layers": layers, "sliding_window": window} if every else {}
 

@@ -47,6 +47,21 @@ def count(config: Mapping[str, Any]) -> Count:
     return Count(sum(sizes.values()), stored, tower)
 
 
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json with the defaults of transformers' config class for what it leaves out.
+
+    Raises ConfigError if the class does not take its values.
+    """
+    import transformers
+
+    given = {key: value for key, value in config.items() if key != "model_type"}
+    try:
+        found: dict[str, Any] = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(given).to_dict()
+    except Exception as error:  # a config's own code may raise any exception for inconsistent values
+        raise ConfigError(f"transformers cannot read this config: {error}") from error
+    return found
+
+
 def build(config: Mapping[str, Any]) -> Any:
     """Build the model on the current device."""
     import transformers
