@@ -166,8 +166,8 @@ class _Layer:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask), None
         pairs, added = work.batch * spec.heads * length**2, element_size(work.held_dtype)
-        # Products of several sequences read copies in the order of the heads; repeated keys and values are in it.
-        ordered = spec.kv_dim != spec.query_dim
+        # Products of several sequences read copies in the order of the heads; repeated or cached keys and values are in it.
+        ordered = spec.kv_dim != spec.query_dim or bool(self.cache)
         return model.eager_in_float(q, k, v, pairs, spec.attention_dropout, added, work.batch > 1, ordered)
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
