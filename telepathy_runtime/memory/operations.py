@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from telepathy_runtime.memory.layers import ACTIVATIONS
 from telepathy_runtime.memory.tape import BLOCK, Tape, Tensor
 
-
 Pieces = Sequence[tuple[int, int]]
 """Numbers of several tensors: of one, and how many there are of it."""
 
