@@ -15,7 +15,8 @@ from telepathy_runtime.models.spec import UnknownOptionError
 HELP = {
     "seq_len": "tokens per sequence, including padding",
     "source_len": "tokens that the encoder of an encoder-decoder reads (default: as many as --seq-len, its decoder's)",
-    "image_tokens": "of --seq-len, the tokens that images take (LLaVA, Qwen2.5-VL, Gemma 3); the step is traced",
+    "image_tokens": "of --seq-len, the tokens that images take (LLaVA, Qwen2.5-VL, Gemma 3)",
+    "tower": "what of the part that reads images is trained: as much as the regime says, its projector alone, or nothing",
     "batch": "sequences per device and forward pass",
     "regime": "what is trained: nothing, something behind frozen weights, LoRA adapters, or all weights",
     "dtype": "dtype of the weights",

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from telepathy_runtime.memory.estimate import Estimate, Instant, estimate
+from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import GPUS, Gpu, gpu
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import Fit, max_batch, max_batch_pair, max_tokens
 from telepathy_runtime.memory.workload import Workload

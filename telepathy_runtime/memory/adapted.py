@@ -10,7 +10,6 @@ from functools import lru_cache, partial
 from typing import NamedTuple
 
 from telepathy_runtime.memory.layers import (
-    ACTIVATIONS,
     Family,
     autocast,
     copies_keys,
@@ -138,12 +137,7 @@ class _Layer:
         if self.work.kernels != "plain" and width == self.spec.hidden:
             out, sums = self.tape.new(x.number, element), self.tape.new(x.number // width, 4)
             return self.tape.record(out, (x,), (x, sums))
-        x = model.cast(x, 4)
-        mean = model.mean(model.power(x), x.number // width)
-        x = model.times(x, model.inverse_root(model.plus(mean)))
-        if self.how.norm == "rms32":
-            return model.cast(model.times(x, self.tape.parameter(width, 4, trained=False)), element)
-        return model.times(scale, model.cast(x, element))
+        return model.raised_norm(x, scale, width, self.how.norm == "rms32")
 
     def attention(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """The attention block: its output, and eager attention's weights."""
@@ -175,25 +169,10 @@ class _Layer:
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask), None
-        element, pairs = q.element, work.batch * spec.heads * length**2
-        named = k, v  # the code holds them until it returns
-        q, k = model.lower(q), model.lower(k)
-        # Products of several sequences read copies in the order of the heads; repeated keys and values are in it.
-        several, ordered = work.batch > 1, spec.kv_dim != spec.query_dim
-        left, right = model.copied(q) if several else q, model.copied(k) if several and not ordered else k
-        scores = model.matmul(left, right, pairs)
-        del left, right
-        scores = model.scaled(scores)
-        # The mask is in the weights' dtype.
-        masked = tape.new(pairs, max(element_size(work.held_dtype), scores.element))
-        scores = tape.record(masked, (scores,), passes=masked.element == scores.element)
-        del masked
-        scores = model.cast(model.softmax(model.cast(scores, 4)), element)
-        scores = model.dropout(scores, spec.attention_dropout)
-        out = model.matmul(scores, model.copied(v) if several and not ordered else v, q.number)
-        out = model.copied(out)
-        del named
-        return out, scores
+        pairs, added = work.batch * spec.heads * length**2, element_size(work.held_dtype)
+        # Products of several sequences read copies in the order of the heads; repeated or cached keys and values are in it.
+        ordered = spec.kv_dim != spec.query_dim or bool(self.cache)
+        return model.eager_in_float(q, k, v, pairs, spec.attention_dropout, added, work.batch > 1, ordered)
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""
@@ -209,31 +188,24 @@ class _Layer:
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The feed-forward block."""
-        spec, wide = self.spec, self.spec.intermediate
+        model, spec, wide = self.model, self.spec, self.spec.intermediate
         if self.how.fused_gate:
             whole = self.linear("gate_up", x, 2 * wide, spec.mlp_bias)
             gate, up = (part(whole, self.work.tokens * wide) for _ in range(2))
             y = self.gated(gate, up)
         else:
             gate = self.linear("gate", x, wide, spec.mlp_bias)
-            act = None if self.work.kernels == "liger" else self.activated(gate)
+            act = None if self.work.kernels == "liger" else model.activation(spec.activation, gate)
             up = self.linear("up", x, wide, spec.mlp_bias)
-            y = self.gated(gate, up) if act is None else self.model.times(act, up)
+            y = self.gated(gate, up) if act is None else model.times(act, up)
             del act
         del gate, up
         return self.linear("down", y, spec.hidden, spec.mlp_bias)
 
-    def activated(self, x: Tensor) -> Tensor:
-        """The activation."""
-        several, keeps_output = ACTIVATIONS.get(self.spec.activation, (1, False))
-        if several > 1:
-            return self.model.gelu_new(x)
-        return self.model.activated(x) if keeps_output else self.model.kernel(x)
-
     def gated(self, gate: Tensor, up: Tensor) -> Tensor:
         """The product of the activated gate and the other half; in one kernel, it keeps both."""
         if self.work.kernels != "liger":
-            return self.model.times(self.activated(gate), up)
+            return self.model.times(self.model.activation(self.spec.activation, gate), up)
         return self.tape.record(self.tape.new(up.number, up.element), (gate, up), (gate, up))
 
     def linear(self, site: str, x: Tensor, rows: int, bias: bool) -> Tensor:

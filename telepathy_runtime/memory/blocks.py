@@ -39,6 +39,7 @@ from telepathy_runtime.memory.lora import (
     adapter_params,
     adapters_kept,
     adapters_work,
+    embeddings_train,
     targets,
     unsaved_first,
 )
@@ -141,7 +142,7 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
-    other = not again and "embed_tokens" not in work.modules_to_save
+    other = not again and not embeddings_train(spec, work)
     start = peaks(spec, plain, mask, first=True) if other else most
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
@@ -196,8 +197,6 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     """The properties of a model or a job without a closed form; empty if there are none."""
     if work.dtype == "float32":
         return "float32 weights"
-    if work.image_tokens:
-        return f"{spec.architecture} with images"
     if spec.stored_bytes and work.regime == "full":
         return "quantised weights, which take no gradients,"
     if spec.stored_bytes and spec.experts:

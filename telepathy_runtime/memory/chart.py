@@ -8,8 +8,8 @@ from pathlib import Path
 from textwrap import wrap
 from typing import Any, NamedTuple
 
-from telepathy_runtime.memory.estimate import COMPONENTS, Instant
 from telepathy_runtime.memory.gpus import GIB, Gpu
+from telepathy_runtime.memory.instants import COMPONENTS, Instant
 from telepathy_runtime.models.spec import UnknownOptionError
 
 # Okabe and Ito's colours, which colour-blind readers can distinguish.

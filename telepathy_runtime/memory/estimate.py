@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
+from telepathy_runtime.memory.image_step import note_of, text_of, with_images, with_tower
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
@@ -21,34 +23,6 @@ from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
-
-COMPONENTS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
-
-
-@dataclass(frozen=True)
-class Instant:
-    """One moment of a step, and the bytes in memory then, by component."""
-
-    name: str
-    weights: int = 0
-    gradients: int = 0
-    optimizer: int = 0
-    activations: int = 0
-    logits: int = 0
-    kv_cache: int = 0
-    transient: int = 0
-
-    @property
-    def total(self) -> int:
-        """Bytes alive at this instant."""
-        return (
-            self.weights + self.gradients + self.optimizer + self.activations + self.logits + self.kv_cache
-            + self.transient
-        )  # fmt: skip
-
-    def components(self) -> dict[str, int]:
-        """Bytes by component; they add up to `total`."""
-        return {name: getattr(self, name) for name in COMPONENTS}
 
 
 @dataclass(frozen=True)
@@ -87,7 +61,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         known = ", ".join(VISION)
         raise UnknownOptionError(f"image_tokens: {spec.id} reads no images that are modelled; known: {known}")
     run = _as_run(spec, work)
-    layer = None if spec.architecture in PROGRAMS else block(spec, run)
+    layer = None if spec.architecture in PROGRAMS else block(spec, text_of(spec, run))
     held = states(spec, run)
     if layer is None and work.packed and spec.encoder_layers:
         raise NotModelledError(f"activations of {spec.architecture} with packed batches have no closed form")
@@ -95,7 +69,9 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         held, found = phases(spec, run, held)
         instants = tuple(Instant(name, **parts) for name, parts in found)
     else:
+        held = with_tower(spec, run, held) if work.image_tokens else held
         instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
+        instants = with_images(spec, run, held, instants) if work.image_tokens else instants
     return Estimate(
         models=(spec.id,),
         workloads=(work,),
@@ -353,7 +329,9 @@ def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
         notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
     if spec.architecture in VISION:
         notes.append(
-            "text alone, which gives the vision tower no gradients; with image_tokens, a step that reads images is traced"
+            note_of(spec, work)
+            if work.image_tokens
+            else "text alone, which gives the vision tower no gradients"
         )
     if spec.encoder_layers:
         read, unit = f"{work.source_len or work.seq_len} tokens", ""

@@ -34,13 +34,17 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
 
 
 def rotary_tables(spec: ModelSpec, work: Workload) -> int:
-    """Sines and cosines of the batch's positions, once for each kind of layers; GPT-J has those of all positions, too."""
+    """Sines and cosines of the batch's positions, once for each kind of layers; GPT-J has those of all positions, too.
+
+    All sequences share them, but in Qwen2.5-VL.
+    """
     how = family(spec)
     if not how.rotary:
         return 0
     in_float = autocast(work) or (how.rotates_in_float and how.norm == "rms32")
     element = 4 if in_float else element_size(work.dtype)
-    kinds = 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
+    kinds = work.batch if how.tables_of_each else 1
+    kinds *= 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
     width = int(spec.head_dim * (how.tables[1] or how.rotated))
     if how.float_scores:
         return (element * work.seq_len + 4 * spec.max_positions) * width
@@ -61,7 +65,8 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
     float_output = e * (how.norm == "rms32")
     rows = 4 if how.after else 2 + (not how.parallel)
-    stream = tokens * h * (8 + e * rows + float_output) * (how.norm != "layer")
+    # Where no norm is before a block, the output of one is beside the sum with the stream.
+    stream = tokens * h * (8 + e * rows + float_output * (not how.before)) * (how.norm != "layer")
     if not how.head_norms:
         return stream
     # Gemma 3 projects keys and values before it norms the queries.
@@ -142,9 +147,12 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
         return total + e * tokens * copies + pairs * ((2 + how.sinks) * e if how.half_softmax else 8 + e)
-    # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias.
-    total += e * tokens * up_to_8(work.seq_len) * masked
-    return total + e * tokens * (q + max(copies, q * joined, h))
+    # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias, which is made from
+    # bits, and is then a part of a wider one.
+    wide, length = up_to_8(work.seq_len), work.seq_len
+    bias = e * tokens * wide * masked
+    made = tokens * masked * (e * length + max(e * wide * (wide > length), length))
+    return total + max(bias + e * tokens * (q + max(copies, q * joined, h)), made + e * tokens * copies)
 
 
 def _mlp_works(spec: ModelSpec, work: Workload) -> int:

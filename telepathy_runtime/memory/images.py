@@ -9,6 +9,9 @@ from typing import Any
 
 import torch
 
+from telepathy_runtime.models.architectures import VISION
+from telepathy_runtime.models.towers import extra_tokens, images_in, sides_of
+
 ALWAYS = ("git",)
 """Model types that read an image beside each sequence, whose tokens are none of the sequence's."""
 
@@ -22,29 +25,31 @@ def images_of(config: Any, batch: int, length: int, tokens: int, dtype: torch.dt
     vision: Any = getattr(config, "vision_config", None)
     if kind in ALWAYS and not tokens:
         return {"pixel_values": torch.zeros(batch, 3, vision.image_size, vision.image_size, dtype=dtype)}
+    if kind not in VISION:
+        raise ValueError(f"the images of {kind} are not known; known: {', '.join(VISION)}")
     if kind == "qwen2_5_vl":
         # One image a sequence, as square as it can be; the tower joins several patches of it to each token.
-        merge = vision.spatial_merge_size
-        high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
-        sides = high * merge, tokens // high * merge
+        rows, columns = sides_of(tokens, vision.spatial_merge_size)
         numbers = vision.in_channels * vision.temporal_patch_size * vision.patch_size**2
         return {
-            "pixel_values": torch.zeros(batch * sides[0] * sides[1], numbers, dtype=dtype),
+            "pixel_values": torch.zeros(batch * rows * columns, numbers, dtype=dtype),
             # Sizes, whose values the model reads.
-            "image_grid_thw": torch.tensor([[1, *sides]] * batch, device="cpu"),
+            "image_grid_thw": torch.tensor([[1, rows, columns]] * batch, device="cpu"),
             "position_ids": torch.zeros(3, batch, length, dtype=torch.long),
         }
-    if kind not in ("llava", "gemma3"):
-        raise ValueError(f"the images of {kind} are not known; known: llava, qwen2_5_vl, gemma3")
-    each = config.mm_tokens_per_image if kind == "gemma3" else (vision.image_size // vision.patch_size) ** 2
-    if tokens % each:
-        raise ValueError(
-            f"an image of this {kind} has {each} tokens, and {tokens} are no whole number of images"
-        )
-    shape = batch * (tokens // each), 3, vision.image_size, vision.image_size
+    shape = batch * images_in(tokens, _tokens_of(config), kind), 3, vision.image_size, vision.image_size
     # Gemma 3 masks text and images in another way.
     kinds = {"token_type_ids": torch.zeros(batch, length, dtype=torch.long)} if kind == "gemma3" else {}
     return {"pixel_values": torch.zeros(shape, dtype=dtype), **kinds}
+
+
+def _tokens_of(config: Any) -> int:
+    """The tokens of an image of a size that is fixed."""
+    vision = config.vision_config
+    if config.model_type == "gemma3":
+        return int(config.mm_tokens_per_image)
+    patches: int = (vision.image_size // vision.patch_size) ** 2
+    return patches + extra_tokens(vision.model_type, config.vision_feature_select_strategy)
 
 
 _SIZES = ("get_vision_window_index", "get_vision_position_ids")

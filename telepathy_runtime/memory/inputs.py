@@ -11,6 +11,7 @@ from typing import Any
 import torch
 
 from telepathy_runtime.memory.images import ALWAYS, images_of
+from telepathy_runtime.models.counting import TOWERS
 
 #: Auto classes, the first that knows a config is taken.
 _CLASSES = ("CausalLM", "MaskedLM", "Seq2SeqLM", "SpeechSeq2Seq", "ImageTextToText")
@@ -43,6 +44,18 @@ def on_one_device(model: Any, dtype: torch.dtype) -> None:
             if parameter.device.type != "meta":
                 own = torch.empty(parameter.shape, dtype=dtype, device="meta")
                 setattr(module, name, torch.nn.Parameter(own, requires_grad=parameter.requires_grad))
+
+
+_PROJECTORS = frozenset({"multi_modal_projector", "merger"})
+"""The names of the parts that turn what a tower has seen to embeddings."""
+
+
+def freeze_tower(model: Any, tower: str) -> None:
+    """Freeze the tower and its projector, or the tower alone, as a job's `tower` says."""
+    for name, parameter in model.named_parameters():
+        parts = set(name.split("."))
+        if tower != "trained" and parts & TOWERS and (tower == "frozen" or not parts & _PROJECTORS):
+            parameter.requires_grad_(False)
 
 
 def hidden_of(config: Any) -> int:

@@ -41,6 +41,7 @@ class Family(NamedTuple):
     rotates_in_float: bool = False  # rotated queries and keys are float32 before they are converted
     rotated: float = 1.0  # share of a head that is rotated, where the rest stays a view of the projection
     two_masks: bool = False  # a mask with a window is built even where no layer needs it
+    tables_of_each: bool = False  # each sequence has its own positions
     two_tables: bool = False  # layers with a window are rotated by other frequencies
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     float_routes: bool = False  # the experts' outputs are weighted in float32
@@ -53,8 +54,8 @@ FAMILIES = {
     "mistral": Family(),
     "qwen2": Family(),
     "qwen3": Family(head_norms="head"),
-    "qwen2_5_vl": Family(),
-    "qwen2_5_vl_text": Family(),
+    "qwen2_5_vl": Family(tables_of_each=True),
+    "qwen2_5_vl_text": Family(tables_of_each=True),
     "smollm3": Family(),
     "granite": Family(logit_steps=1, scales_embeddings=True),
     "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),

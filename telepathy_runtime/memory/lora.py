@@ -19,7 +19,8 @@ from telepathy_runtime.memory.layers import (
 )
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.workload import SITES, Workload, sites_of
-from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+from telepathy_runtime.models.towers import WINDOWED
 
 _USUAL = ("q_proj", "v_proj")
 
@@ -50,6 +51,31 @@ def targets(spec: ModelSpec, work: Workload) -> list[Target]:
             )
         found |= {site: Target(site, *shapes[site]) for site in there}
     return list(found.values())
+
+
+def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:
+    """The matrices of one layer of a vision tower that have adapters, because their names are those of the text's.
+
+    Raises NotModelledError for adapters on a projector, and for DoRA.
+    """
+    tower = spec.vision
+    if work.regime != "lora" or work.tower == "frozen" or tower is None or not work.image_tokens:
+        return []
+    if work.dora or "all-linear" in work.lora_targets:
+        raise NotModelledError(
+            f"activations of adapters on the tower and the projector of {spec.architecture} have no closed form"
+        )
+    h, wide = tower.hidden, tower.intermediate
+    if tower.kind == WINDOWED:
+        shapes = {"gate_proj": ("gate", h, wide), "up_proj": ("up", h, wide), "down_proj": ("down", wide, h)}
+    else:
+        shapes = {f"{site}_proj": (site, h, h) for site in "qkv"}
+    return [Target(*shapes[name]) for name in dict.fromkeys(work.lora_targets) if name in shapes]
+
+
+def embeddings_train(spec: ModelSpec, work: Workload) -> bool:
+    """Whether the first layer's input takes gradients beside adapters: for a copy of the embeddings, or a tower's adapters."""
+    return "embed_tokens" in work.modules_to_save or bool(tower_targets(spec, work))
 
 
 FEED_FORWARD = frozenset({"gate", "up", "gate_up", "down"})
@@ -94,7 +120,7 @@ def _source(spec: ModelSpec, target: Target) -> str:
 
 def unsaved_first(spec: ModelSpec, work: Workload) -> int:
     """Bytes that the first layer does not keep, because its input needs no gradient: what comes before the adapters."""
-    if work.regime != "lora" or "embed_tokens" in work.modules_to_save:
+    if work.regime != "lora" or embeddings_train(spec, work):
         return 0
     how, e = family(spec), element_size(work.dtype)
     there = {target.site for target in targets(spec, work)}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from telepathy_runtime.memory.tape import Tape, Tensor
+from telepathy_runtime.memory.layers import ACTIVATIONS
+from telepathy_runtime.memory.tape import BLOCK, Tape, Tensor
+
+Pieces = Sequence[tuple[int, int]]
+"""Numbers of several tensors: of one, and how many there are of it."""
 
 
 class Matrix:
@@ -28,15 +33,23 @@ class Model:
         self.half = half
         self._copies: dict[int, Tensor] = {}
         self.params = 0
+        self._reached = True
         self.copied_sizes: list[int] = []
         """Of each part of a module that is trained as a copy, and is no parameter of the model: its numbers."""
         self.trained_sizes: list[tuple[int, int]] = []
         """Of each trained parameter in order: its numbers, and those of Adafactor's means of rows and columns."""
 
+    @contextmanager
+    def unread(self, there: bool = True) -> Iterator[None]:
+        """The parameters that are made inside have no gradient, as no loss reads their outputs; `there`: whether this is so."""
+        before, self._reached = self._reached, not there
+        yield
+        self._reached = before
+
     def vector(self, number: int, means: int = 0) -> Tensor:
         """A parameter; `means` are its rows and columns if it has both."""
         self.params += number
-        if self.trained:
+        if self.trained and self._reached:
             self.trained_sizes.append((number, means or number))
         return self.tape.parameter(number, self.element, self.trained)
 
@@ -197,6 +210,15 @@ class Model:
         out = self.tape.new(x.number, x.element)
         return self.tape.record(out, (x,), (out,))
 
+    def activation(self, name: str, x: Tensor) -> Tensor:
+        """The activation that a config names."""
+        if name == "quick_gelu":
+            return self.times(x, self.activated(self.scaled(x)))
+        several, keeps_output = ACTIVATIONS.get(name, (1, False))
+        if several > 1:
+            return self.gelu_new(x)
+        return self.activated(x) if keeps_output else self.kernel(x)
+
     def gelu_new(self, x: Tensor) -> Tensor:
         """The activation in single operations."""
         half = self.scaled(x)
@@ -224,6 +246,16 @@ class Model:
         """A tensor between two numbers, which keeps its input; its backward makes two masks."""
         return self.tape.result(x.number, (x,), (x,), working=2 * x.number)
 
+    def raised_norm(self, x: Tensor, weight: Tensor, width: int, in_float: bool = False) -> Tensor:
+        """The same of a copy in 32 bits, as in Llama; weighted in the dtype of its input, or before, in 32 bits."""
+        element = x.element
+        x = self.cast(x, 4)
+        mean = self.mean(self.power(x), x.number // width)
+        x = self.times(x, self.inverse_root(self.plus(mean)))
+        if in_float:
+            return self.cast(self.times(x, self.cast(weight, 4)), element)
+        return self.times(weight, self.cast(x, element))
+
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
         """A norm without a mean, in single operations: scaled in 32 bits, and weighted in the dtype of its weight."""
         wide = self.power(self.cast(x, 4))
@@ -248,6 +280,37 @@ class Model:
             each.size for each in (q, k, v) if each.node is None
         )  # the kernel makes all three gradients
         return self.tape.record(out, (q, k, v), kept if bias is None else [*kept, bias], working=unread)
+
+    def flash_pieces(self, parts: Sequence[Tensor], numbers: Pieces, rows: Pieces) -> Tensor:
+        """Fused attention of each piece of a sequence alone: pieces of so many numbers, and so many queries of heads."""
+        q, k, v = (self.lower(each) for each in parts)
+        out, sums = self.pieces(numbers, q.element), self.pieces(rows, 4)
+        random = self.pieces([(1, 2 * sum(many for _, many in rows))], 8)
+        unread = sum(each.size for each in (q, k, v) if each.node is None)
+        out = self.tape.record(out, (q, k, v), [q, k, v, out, sums, random], working=unread)
+        if out.node is not None:
+            out.node.gradual = 3
+        return out
+
+    def eager_pieces(self, parts: Sequence[Tensor], numbers: Pieces, pairs: Pieces) -> Tensor:
+        """The same in single operations, of which those of one piece are at work at a time."""
+        q, k, v = (self.lower(each) for each in parts)
+        most, element = max(pairs)[0], q.element
+        kept = [self.pieces(pairs, 4), self.pieces(pairs, element)] if self.tape.trains and q.node else []
+        at_work = self.tape.new(most, element + 4 + 4 * (not kept))
+        del at_work
+        # The gradients of a piece's weights, in 32 bits, where its weights in 16 are freed.
+        beside = (8 - element) * most
+        out = self.tape.record(self.pieces(numbers, element), (q, k, v), [q, k, v, *kept], working=beside)
+        if out.node is not None:
+            out.node.gradual = 3
+        return out
+
+    def pieces(self, sizes: Pieces, element: int) -> Tensor:
+        """Several tensors without a gradient, each rounded up as by the allocator."""
+        bytes_of = sum(many * -(-each * element // BLOCK) * BLOCK for each, many in sizes)
+        made = self.tape.new(bytes_of, 1)
+        return Tensor(made.storage, sum(each * many for each, many in sizes), element)
 
     def matmul(self, x: Tensor, y: Tensor, number: int) -> Tensor:
         """A product of two activations, which keeps what the gradients of both need."""
@@ -294,6 +357,40 @@ class Model:
         weights = self.dropout(weights, dropout)
         out = self.matmul(weights, self.copied(v) if again else v, q.number)
         return self.copied(out), weights
+
+    def eager_in_float(
+        self,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        pairs: int,
+        dropout: bool,
+        mask: int,
+        several: bool,
+        ordered: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """Attention in single operations, its softmax in 32 bits: its output and its weights.
+
+        `mask`: bytes of an element of one that is added to the scores; 0: none. `several` sequences are copied to the order of the heads,
+        keys and values only if they are not `ordered` so.
+        """
+        element = q.element
+        named = k, v  # the code holds them until it returns
+        q, k = self.lower(q), self.lower(k)
+        left, right = self.copied(q) if several else q, self.copied(k) if several and not ordered else k
+        scores = self.matmul(left, right, pairs)
+        del left, right
+        scores = self.scaled(scores)
+        if mask:
+            masked = self.tape.new(pairs, max(mask, scores.element))
+            scores = self.tape.record(masked, (scores,), passes=masked.element == scores.element)
+            del masked
+        scores = self.cast(self.softmax(self.cast(scores, 4)), element)
+        scores = self.dropout(scores, dropout)
+        out = self.matmul(scores, self.copied(v) if several and not ordered else v, q.number)
+        out = self.copied(out)
+        del named
+        return out, scores
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
         """The loss in the logits' dtype, or under autocast in 32 bits, which keeps their log-softmax."""

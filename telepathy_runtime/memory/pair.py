@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import block, norm_saved
-from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.units import gib

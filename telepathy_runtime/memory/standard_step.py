@@ -17,13 +17,23 @@ from typing import Any
 
 import torch
 
-from telepathy_runtime.memory.estimate import Estimate, Instant
+from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.images import ALWAYS, without_values
-from telepathy_runtime.memory.inputs import hidden_of, inputs_of, lengths_note, model_class, on_one_device
+from telepathy_runtime.memory.inputs import (
+    freeze_tower,
+    hidden_of,
+    inputs_of,
+    lengths_note,
+    model_class,
+    on_one_device,
+)
+from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.optimizers import BNB, PAGED
+from telepathy_runtime.memory.peft_adapters import with_lora
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 LLAMA_LIKE = ("llama", "mistral", "qwen2", "qwen3")
@@ -256,8 +266,9 @@ def build_step(
         cache = _cache(model, work)
         if work.regime == "frozen_grad":
             model.requires_grad_(False)
+        freeze_tower(model, work.tower)
         if work.regime == "lora":
-            model = _with_lora(model, work)
+            model = with_lora(model, work)
         if work.checkpoint_every > 1:
             _checkpoint_every(model, work.checkpoint_every, work.reentrant)
         elif work.checkpointing:
@@ -329,8 +340,9 @@ def _dtype(dtype: torch.dtype) -> dict[str, torch.dtype]:
 
 
 def _cache(model: Any, work: Workload) -> dict[str, bool]:
-    """The argument about the cache, for a model that has one."""
-    return {"use_cache": work.use_cache} if "use_cache" in signature(model.forward).parameters else {}
+    """The argument about the cache, for a model that has one; LLaVA hands it on without naming it."""
+    there = "use_cache" in signature(model.forward).parameters or model.config.model_type in VISION
+    return {"use_cache": work.use_cache} if there else {}
 
 
 def _autocast(model: Any, work: Workload) -> AbstractContextManager[Any]:
@@ -361,33 +373,3 @@ def _infer(model: Any, given: dict[str, Any], work: Workload) -> None:
         if work.new_tokens:
             scores = outputs.logits[:, -1, :].to(torch.float32, copy=True)
             del scores
-
-
-def _targets(model: Any, work: Workload) -> Any:
-    """The names for PEFT, which finds out itself where all linear layers are, or its usual targets of a family."""
-    if "all-linear" in work.lora_targets:
-        return "all-linear"
-    there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    usual = work.lora_targets == Workload.lora_targets
-    if usual and "q_lin" in there:  # DistilBERT's queries and values; PEFT has no usual targets for it
-        return ["q_lin", "v_lin"]
-    return None if usual and not there & set(work.lora_targets) else list(work.lora_targets)
-
-
-def _with_lora(model: Any, work: Workload) -> Any:
-    """Add PEFT's adapter according to a workload."""
-    from peft import LoraConfig, get_peft_model
-
-    # PEFT's class for causal models needs a model that generates, which an encoder does not.
-    task = "CAUSAL_LM" if hasattr(model, "prepare_inputs_for_generation") else None
-    config = LoraConfig(
-        r=work.lora_rank, target_modules=_targets(model, work), lora_dropout=0.1 * work.lora_dropout, task_type=task,
-        use_dora=work.dora, modules_to_save=list(work.modules_to_save) or None,
-    )  # fmt: skip
-    adapted = get_peft_model(model, config)
-    for name, parameter in adapted.named_parameters():
-        if "lora_" in name:  # on other devices, PEFT converts adapters to the base model's dtype
-            parameter.data = parameter.data.to(getattr(torch, work.lora_dtype))
-    if work.checkpointing:
-        adapted.enable_input_require_grads()
-    return adapted

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from telepathy_runtime.memory.image_bytes import image_bytes
 from telepathy_runtime.memory.lora import lora_params, targets
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.matrices import layer_bytes, layer_matrices, norm_params, quantized_bytes
-from telepathy_runtime.models.spec import ModelSpec, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,14 @@ def _unread(spec: ModelSpec, work: Workload) -> int:
 
     Shards are parts of whole buffers, which have both for all parameters.
     """
-    return 0 if work.image_tokens or work.shard != "none" else spec.tower
+    if work.shard != "none":
+        return 0
+    if not work.image_tokens:
+        return spec.tower
+    try:
+        return spec.tower - image_bytes(spec, work).trained
+    except NotModelledError:
+        return spec.tower * (work.tower == "frozen")
 
 
 def weights_of(spec: ModelSpec, work: Workload) -> int:

@@ -44,6 +44,7 @@ class Node:
         "__weakref__",
         "edges",
         "gradient",
+        "gradual",
         "made",
         "passes",
         "region",
@@ -51,6 +52,7 @@ class Node:
         "scope",
         "seq",
         "sizes",
+        "slots",
         "uses",
         "working",
     )
@@ -67,6 +69,10 @@ class Node:
     ) -> None:
         self.seq, self.edges, self.scope, self.passes, self.working = seq, edges, scope, passes, working
         self.sizes, self.made = sizes, made  # of the gradients: in the end, and before a sum or a cast
+        self.slots: list[Storage] | None = (
+            None  # of several outputs: their gradients, which are not summed up
+        )
+        self.gradual = 0  # many operations alike: what they kept behind the first so many is freed one by one
         self.saved: list[Storage] = []
         self.region: Region | None = None
         self.uses = 0  # of a leaf: operations that read it and have not yet returned a gradient
@@ -155,6 +161,11 @@ class Tape:
                 self.leaves.append(made)
         return made
 
+    @property
+    def parameter_gradients(self) -> int:
+        """Bytes of the gradients of all parameters."""
+        return sum(node.gradient.size for node in self._parameters if node.gradient is not None)
+
     def zero_grad(self) -> None:
         """Free the gradients of all parameters."""
         for node in self._parameters:
@@ -206,6 +217,13 @@ class Tape:
                 self._region.nodes.append(weakref.ref(node))
         out.node = node
         return out
+
+    def views(self, x: Tensor, numbers: Sequence[int]) -> list[Tensor]:
+        """Parts of a tensor, whose gradients wait for each other and are then joined to one."""
+        whole = self.record(Tensor(x.storage, x.number, x.element), (x,))
+        if whole.node is not None and whole.node is not x.node:
+            whole.node.slots = []
+        return [Tensor(x.storage, number, x.element, whole.node) for number in numbers]
 
     def result(
         self,
@@ -275,7 +293,7 @@ class Tape:
             gradient = pending.pop(node.seq)
             made = self._gradients_of(node, gradient)
             del gradient
-            node.saved, node.region = [], None
+            node.saved, node.region, node.slots = [], None, None
             made.reverse()
             for edge in node.edges:
                 assert edge is not None
@@ -285,7 +303,9 @@ class Tape:
                     self._accumulate(leaves, edge, mine)
                     del mine
                     continue
-                if edge.seq in pending:
+                if edge.slots is not None:
+                    edge.slots.append(mine)
+                elif edge.seq in pending:
                     mine = self._sum(pending.pop(edge.seq), mine)
                 pending[edge.seq] = mine
                 del mine
@@ -298,6 +318,10 @@ class Tape:
 
     def _gradients_of(self, node: Node, gradient: Storage) -> list[Storage]:
         """The gradients that an operation's backward gives its inputs."""
+        if node.gradual:
+            first = Storage(self, node.working, "transient")
+            del first
+            node.saved = node.saved[: node.gradual]
         if node.passes:
             made = [gradient] * len(node.edges)
         else:

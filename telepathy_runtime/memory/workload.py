@@ -24,6 +24,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "quantized": ("none", "nf4", "nf4_double", "int8"),
     "prepared": ("none", "norms", "all"),
     "lora_dtype": ("float32", "bfloat16", "float16"),
+    "tower": ("trained", "projector", "frozen"),
     "shard": ("none", "ddp", "zero1", "zero2", "zero3", "fsdp", "tp"),
 }  # fmt: skip
 OFFLOADED = ("optimizer", "weights", "activations")
@@ -60,6 +61,7 @@ class Workload:
         0  # tokens that an encoder-decoder's encoder reads; 0: seq_len; seq_len is its decoder's
     )
     image_tokens: int = 0  # of seq_len, those that images take; a vision tower reads these images
+    tower: str = "trained"  # as the regime says; projector: of the part that reads images, the projector alone; frozen: nothing
     batch: int = 1  # sequences on this device per forward pass
     regime: str = "inference"
     dtype: str = "bfloat16"
@@ -143,6 +145,8 @@ class Workload:
             raise UnknownOptionError(
                 f"image_tokens={self.image_tokens} are more than the {self.seq_len} of seq_len, of which they are a part"
             )
+        if self.tower == "projector" and self.regime != "full":
+            raise UnknownOptionError("tower='projector' needs regime='full'")
         if self.new_tokens and self.regime != "inference":
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:

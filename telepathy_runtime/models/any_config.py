@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telepathy_runtime.models.towers import tower_of
+
 #: The names of each dimension in transformers' config classes, the most common first.
 _NAMES = {
     "layers": ("decoder_layers", "num_hidden_layers", "n_layer", "num_layers", "n_layers"),
@@ -65,7 +67,7 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
     if kind == "deberta-v2":
         fields |= _distances(text)
     fields["gated_mlp"] = text.get("model_type") not in _PLAIN_MLP
-    fields |= _recording(config)
+    fields |= _recording(config) | {"vision": tower_of(config)}
     return fields | settings(config) | _cache(config, text, window, found["layers"])
 
 
@@ -214,6 +216,11 @@ def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, laye
         sliding = kinds.count(_SLIDING) if window else 0
         kept = kinds.count(_FULL) + kinds.count(_SLIDING)
         return {"cached_layers": kept, "sliding_layers": sliding, "sliding_window": window}
+    if (
+        window and text.get("model_type") == "gemma3_text"
+    ):  # the default of its config class: one layer of six has no window
+        full = layers // (_count(text, ("sliding_window_pattern",)) or 6)
+        return {"cached_layers": layers, "sliding_layers": layers - full, "sliding_window": window}
     every = window and config.get("model_type") in _ALL_SLIDE and text.get("use_sliding_window", True)
     return {"cached_layers": layers, "sliding_layers": layers, "sliding_window": window} if every else {}
 

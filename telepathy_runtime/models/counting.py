@@ -22,7 +22,7 @@ class Count(NamedTuple):
     tower: int = 0  # parameters that only an image reaches
 
 
-_TOWERS = frozenset({"vision_tower", "multi_modal_projector", "visual"})
+TOWERS = frozenset({"vision_tower", "multi_modal_projector", "visual"})
 """The names of the parts of a model of `VISION` that read images."""
 
 
@@ -40,11 +40,26 @@ def count(config: Mapping[str, Any]) -> Count:
         model = build(config)
     sizes = {name: parameter.numel() for name, parameter in model.named_parameters()}
     sees = config.get("model_type") in VISION
-    tower = sum(size for name, size in sizes.items() if sees and _TOWERS & set(name.split(".")))
+    tower = sum(size for name, size in sizes.items() if sees and TOWERS & set(name.split(".")))
     if not quantised:
         return Count(sum(sizes.values()), 0, tower)
     stored = weight_bytes(quantised, list(_matrices(model)), element_size(dtype_of(config)))
     return Count(sum(sizes.values()), stored, tower)
+
+
+def completed(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json with the defaults of transformers' config class for what it leaves out.
+
+    Raises ConfigError if the class does not take its values.
+    """
+    import transformers
+
+    given = {key: value for key, value in config.items() if key != "model_type"}
+    try:
+        found: dict[str, Any] = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(given).to_dict()
+    except Exception as error:  # a config's own code may raise any exception for inconsistent values
+        raise ConfigError(f"transformers cannot read this config: {error}") from error
+    return found
 
 
 def build(config: Mapping[str, Any]) -> Any:

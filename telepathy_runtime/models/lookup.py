@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.machine import caches
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.architectures import ConfigError, counted_spec, spec_from_config
+from telepathy_runtime.models.architectures import VISION, ConfigError, counted_spec, spec_from_config
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
 if TYPE_CHECKING:
@@ -137,6 +137,10 @@ def _with_dimensions(config: dict[str, Any], model_id: str, counted: Count) -> M
         else:
             if spec.params == params:
                 return replace(spec, stored_bytes=stored)
+    if config.get("model_type") in VISION:  # whose published files leave out what has the default
+        from telepathy_runtime.models.counting import completed
+
+        config = completed(config)
     return counted_spec(config, model_id, *counted)
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from telepathy_runtime.models.towers import Tower
+
 DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per element. Quantised dtypes are not included, because their size depends on the packing."""
 
@@ -80,6 +82,9 @@ class ModelSpec:
     # Of an encoder that listens; 0: it reads tokens.
     mel_bins: int = 0
     source_positions: int = 0  # that its convolutions leave of a recording
+    vision: Tower | None = (
+        None  # what reads images; None: nothing, or another tower than those with a closed form
+    )
     # Values without a formula: counted in the model that transformers builds, or in a checkpoint's headers.
     counted: int = 0  # all parameters, tied ones once
     tower: int = 0  # of these, those that only an image reaches: a vision tower's and its projector's

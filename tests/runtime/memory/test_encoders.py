@@ -15,7 +15,8 @@ from telepathy_runtime.models import registry
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from telepathy_runtime.memory.standard_step import _autocast, _with_lora, optimizers_of  # noqa: E402
+from telepathy_runtime.memory.peft_adapters import with_lora  # noqa: E402
+from telepathy_runtime.memory.standard_step import _autocast, optimizers_of  # noqa: E402
 from telepathy_runtime.memory.tracing import trace  # noqa: E402
 from tests.runtime.memory.test_programs import TRAINER, encoder, error  # noqa: E402
 from tests.sampling import first  # noqa: E402
@@ -50,7 +51,7 @@ def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
         mask, labels = torch.ones_like(ids), torch.zeros_like(ids)
         model.train(work.trains)
         if work.regime == "lora":
-            model = _with_lora(model, work)
+            model = with_lora(model, work)
         if work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         trained = [(name, each) for name, each in model.named_parameters() if each.requires_grad]

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from telepathy_runtime.memory.estimate import COMPONENTS, estimate
+from telepathy_runtime.memory.estimate import estimate
 from telepathy_runtime.memory.gpus import gpu
+from telepathy_runtime.memory.instants import COMPONENTS
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch
 from telepathy_runtime.memory.workload import Workload

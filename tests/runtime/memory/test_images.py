@@ -119,15 +119,24 @@ def test_images_of_gemma_need_a_mask_and_those_of_llava_do_not() -> None:
         assert (plain == padded) is masked
 
 
-def test_images_are_traced(tmp_path: Path) -> None:
-    config = config_of("llava")
+def test_images_of_another_tower_are_traced(tmp_path: Path) -> None:
+    config = config_of("gemma3")  # with a head on its tower, which published models do not have
     config.save_pretrained(tmp_path)
     spec, work = spec_of(config), job(image_tokens=IMAGE)
     found = estimate_or_trace(spec, work, tmp_path)
     assert found.whole and found.peak_allocated == traced(config, work).peak_allocated
     odd = estimate_or_trace(spec, work.but(image_tokens=IMAGE + 1), tmp_path)
     assert not odd.whole
-    assert any("an image of this llava has 16 tokens" in note for note in odd.notes)
+    assert any("an image of this gemma3 has 16 tokens" in note for note in odd.notes)
+
+
+def test_tokens_that_are_no_whole_number_of_images(tmp_path: Path) -> None:
+    config = config_of("llava")
+    config.save_pretrained(tmp_path)
+    with pytest.raises(
+        UnknownOptionError, match="an image of this llava has 16 tokens, and 17 are no whole number"
+    ):
+        estimate_or_trace(spec_of(config), job(image_tokens=IMAGE + 1), tmp_path)
 
 
 def test_images_that_cannot_be() -> None:

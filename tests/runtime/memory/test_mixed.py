@@ -15,7 +15,8 @@ from benchmarks.memory_families import Shape, config_of, error, spec_of  # noqa:
 from telepathy_runtime.memory import Workload, estimate  # noqa: E402
 from telepathy_runtime.memory.autocasting import autocast_on_meta  # noqa: E402
 from telepathy_runtime.memory.blocks import block  # noqa: E402
-from telepathy_runtime.memory.standard_step import _with_lora, build_step  # noqa: E402
+from telepathy_runtime.memory.peft_adapters import with_lora  # noqa: E402
+from telepathy_runtime.memory.standard_step import build_step  # noqa: E402
 from telepathy_runtime.memory.states import states  # noqa: E402
 from telepathy_runtime.memory.tracing import Counter, _masks, _meta_attention  # noqa: E402
 from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError  # noqa: E402
@@ -137,7 +138,7 @@ def built_weights(config: Any, work: Workload) -> int:
     """Bytes of the parameters of the model that PEFT builds."""
     with torch.device("meta"):
         model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-        return sum(parameter.nbytes for parameter in _with_lora(model, work).parameters())
+        return sum(parameter.nbytes for parameter in with_lora(model, work).parameters())
 
 
 def test_a_name_that_a_family_does_not_have_is_an_error() -> None:
