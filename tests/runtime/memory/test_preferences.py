@@ -14,7 +14,7 @@ from benchmarks.memory_families import Shape, config_of, spec_of  # noqa: E402
 from telepathy_runtime.memory import Workload, estimate  # noqa: E402
 from telepathy_runtime.memory.gpus import gpu  # noqa: E402
 from telepathy_runtime.memory.losses import TILE  # noqa: E402
-from telepathy_runtime.memory.standard_step import _with_lora  # noqa: E402
+from telepathy_runtime.memory.peft_adapters import with_lora  # noqa: E402
 from telepathy_runtime.memory.tracing import trace  # noqa: E402
 from telepathy_runtime.models import registry  # noqa: E402
 from telepathy_runtime.models.spec import UnknownOptionError  # noqa: E402
@@ -64,7 +64,7 @@ def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], None]]:
         model: Any = new()
         other = new().requires_grad_(False) if work.copies_model else None
         if work.regime == "lora":
-            model = _with_lora(model, work)
+            model = with_lora(model, work)
         if work.checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], foreach=True)
