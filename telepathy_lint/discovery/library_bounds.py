@@ -86,7 +86,9 @@ def listed(texts: Iterable[str]) -> Bounds:
     """
     texts = list(texts)
     return {
-        **_bounds(each for text in texts if " install " in text for each in _stated(text)),
+        **_bounds(
+            each for text in texts if " install " in text for each in _stated(re.sub(r"#[^\n]*", "", text))
+        ),
         **_bounds(each for text in texts for each in re.finditer(_LISTED, text)),
         **{name: newest for text in texts for name, newest in _checked_out(text)},
     }

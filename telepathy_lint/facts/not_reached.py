@@ -6,6 +6,7 @@ import ast
 import os
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project
@@ -208,7 +209,8 @@ _BY_NAME = rb"import_module|__import__|pkgutil|spec_from_file_location|runpy|_ta
 _READS_BY_NAME = r"\b(?:locals|globals|vars|eval|exec|getattr)\(|\b__all__\b"
 #: A line of a drawing of folders, which shows what there is, not what is used.
 _OF_A_TREE = rb"(?m)^[^\r\n]{0,40}(?:\xe2\x94[\x9c\x94]|\|--|`--)[^\r\n]*"
-_SCRIPT = rb"[\w./-]{1,200}\.py\b"
+#: The name before `.py`.
+_SCRIPT = rb"[\w-]{1,200}\Z"
 #: So many scripts that a project names show that it names those which are meant to be run.
 _SOME = 2
 #: With so many, the others are left over.
@@ -264,7 +266,7 @@ def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> b
     # Bounded, because a notebook may be a single line of megabytes.
     named = (
         rb"\b(?:from|import)\b[^\r\n;]{0,300}\b%b\b|[\"'][\w./\\-]{0,200}\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b"
-        rb"|^[ \t\"]{0,200}%b,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
+        rb"|^[ \t\"]{0,200}%b(?:[ \t]+as[ \t]+\w+)?,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
     )
     for files in (project.python, project.texts):
         for each, data in files():
@@ -325,22 +327,25 @@ def is_left_over(site: Site, project: Project) -> bool:
     What code may import by its name, and then calls, is not one of them.
     """
     path = os.path.abspath(site.source.path)
-    if not path.endswith(".py") or (project.once(_named_scripts) or 0) < _MANY:
+    stem, suffix = os.path.splitext(os.path.basename(path))
+    if suffix != ".py" or stem.startswith(("__", "test", "conftest")) or stem in _PROGRAMS:
         return False
-    if project.once(_imports_by_name) and "__main__" not in site.source.text and is_defined(site):
+    if (project.once(_named_scripts) or 0) < _MANY:
         return False
-    return not os.path.basename(path).startswith("__") and not is_named_elsewhere(
-        path, project, in_trees=True
-    )
+    if is_defined(site) and "__main__" not in site.source.text and project.once(_imports_by_name):
+        return False
+    ask = partial(is_named_elsewhere, path, project, in_trees=True)
+    return not site.file.remember("named elsewhere", ask)
 
 
 def _named_in_texts(project: Project) -> frozenset[str]:
     """The names of scripts in the project's documents, scripts and settings."""
-    return frozenset(
-        os.path.basename(each).decode("latin-1")
-        for _, data in project.texts()
-        for each in re.findall(_SCRIPT, data)
-    )
+    found = set()
+    for _, data in project.texts():
+        for before in data.split(b".py")[:-1]:
+            if (name := re.search(_SCRIPT, before[-200:])) is not None:
+                found.add(f"{name.group().decode('latin-1')}.py")
+    return frozenset(found)
 
 
 def _named_scripts(project: Project) -> int:

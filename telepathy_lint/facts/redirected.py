@@ -29,13 +29,15 @@ _SET_OFFLINE = (
 #: What stands before, and behind, a name that is compared or looked up.
 _COMPARES, _COMPARED = r"(?:[=!]=| in|[\w)\]]\[)\Z", ("==", "!=", "in ", ":")
 _QUOTES = ("'", '"')
+#: Code that goes through the keys of a dict.
+_GOES_THROUGH = r"(?m)^[ \t]*for\b[^\r\n]+\bin\s+(?:\w+\()*[A-Z_]+(?:\.(?:items|keys)\(\))?\)*:"
 _DOCUMENTS = (".md", ".rst")
 
 
 def is_an_alias(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     """Whether ids (each old and present name) are given by their old names on purpose.
 
-    The line speaks of aliases, or the same dict, list or call has the present name too.
+    The line speaks of aliases, or the same call has the present name too, or a dict whose keys nothing goes through.
     """
     if "alias" in site.source.line(site.source.line_of(site.start)).lower():
         return True
@@ -43,9 +45,14 @@ def is_an_alias(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     holder = parents.get(site.node)
     if isinstance(holder, ast.keyword):
         holder = parents.get(holder)
-    if not isinstance(holder, (ast.Dict, ast.List, ast.Tuple, ast.Set, ast.Call)):
-        return False
-    beside = {each.value for each in ast.walk(holder) if isinstance(each, ast.Constant)}
+    given: list[ast.expr | None] = []
+    if isinstance(holder, ast.Call):
+        given = [*holder.args, *(each.value for each in holder.keywords)]
+    elif isinstance(holder, ast.Dict) and not occurs(_GOES_THROUGH, site.source.text):
+        given = holder.keys
+    beside = site.file.remember(
+        ("beside", holder), lambda: {each.value for each in given if isinstance(each, ast.Constant)}
+    )
     return bool(names) and all(new in beside for _, new in names)
 
 

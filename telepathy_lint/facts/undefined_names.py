@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
-from collections.abc import Iterator
+from functools import partial
 
 from telepathy_lint.sites import File, Site
 
@@ -14,18 +14,9 @@ _GIVEN = frozenset({
 })  # fmt: skip
 _DEFINED = frozenset(dir(builtins)) | _GIVEN
 #: Code that may define names which it does not write.
-_DEFINES_BY_NAME = (
-    "import *",
-    "exec(",
-    "globals()",
-    "locals()",
-    "vars()",
-    "builtins",
-    "sys.modules",
-    "get_ipython",
-)
+_DEFINES_BY_NAME = ("exec(", "globals()", "locals()", "vars()", "builtins", "sys.modules", "get_ipython")
 _LATER = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
-#: Statements and expressions of which a part may not run.
+#: Expressions of which a part may not run.
 _PERHAPS = (
     ast.IfExp,
     ast.BoolOp,
@@ -36,7 +27,7 @@ _PERHAPS = (
     ast.DictComp,
 )
 #: Parts of a statement that run later, or not at all.
-_NOT_AT_ONCE = ("body", "orelse", "finalbody", "handlers", "cases", "annotation", "msg")
+_NOT_AT_ONCE = ("body", "orelse", "finalbody", "handlers", "cases", "annotation", "returns", "msg")
 #: Type parameters, since Python 3.12.
 _TYPE_PARAMETERS = ("TypeVar", "ParamSpec", "TypeVarTuple")
 
@@ -48,7 +39,11 @@ def fails_before(site: Site) -> bool:
     undefined = site.file.fact(_undefined)
     if not undefined:
         return False
+    modules = site.file.modules
+    if modules is not None and modules.mentions(site.source.path, b"builtins"):
+        return False  # another file may define them for all
     parents = site.context.scope.tree.parent
+    line = site.node.lineno
     node: ast.AST = site.node
     while not isinstance(node, ast.stmt):
         if isinstance(node, _LATER) or node not in parents:
@@ -57,12 +52,22 @@ def fails_before(site: Site) -> bool:
     if _reads(node, undefined):
         return True
     while (above := parents.get(node)) is not None:
-        if any(_reads(each, undefined) for each in _before(node, above)):
-            return True
+        for field in ("body", "orelse", "finalbody"):
+            block = getattr(above, field, None)
+            if isinstance(block, list) and node in block:
+                first = site.file.remember(
+                    ("fails at", above, field), partial(_first_failing, block, undefined)
+                )
+                if first is not None and first.lineno < line:
+                    return True
         if isinstance(above, _LATER) and not isinstance(above, ast.ClassDef):
             return False  # another call may have run before
         node = above
     return False
+
+
+def _first_failing(block: list[ast.stmt], names: frozenset[str]) -> ast.stmt | None:
+    return next((each for each in block if _reads(each, names)), None)
 
 
 def _undefined(file: File) -> frozenset[str]:
@@ -79,6 +84,8 @@ def _undefined(file: File) -> frozenset[str]:
         elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
             bound.add(node.name)
         elif isinstance(node, ast.alias):
+            if node.name == "*":
+                return frozenset()
             bound.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, (ast.Global, ast.Nonlocal)):
             bound.update(node.names)
@@ -91,27 +98,21 @@ def _undefined(file: File) -> frozenset[str]:
     return frozenset(each for each in read - bound - _DEFINED if not each.startswith("__"))
 
 
-def _before(stmt: ast.AST, holder: ast.AST) -> list[ast.stmt]:
-    """The statements that run before another one of the same block."""
-    for field in ("body", "orelse", "finalbody"):
-        block = getattr(holder, field, None)
-        if isinstance(block, list) and stmt in block:
-            return block[: block.index(stmt)]
-    return []
-
-
 def _reads(stmt: ast.stmt, names: frozenset[str]) -> bool:
-    """Whether a statement certainly reads one of the names as soon as it runs."""
-    return any(isinstance(each, ast.Name) and each.id in names for each in _at_once(stmt))
-
-
-def _at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """The parts of a statement that run whenever it does; of a compound one, its head, and the body of `with`."""
-    yield node
-    for name, value in ast.iter_fields(node):
-        if name in _NOT_AT_ONCE and not (name == "body" and isinstance(node, ast.With)):
-            continue
-        for each in value if isinstance(value, list) else [value]:
-            if not isinstance(each, ast.AST) or isinstance(each, (*_LATER, *_PERHAPS)):
+    """Whether a statement certainly reads one of the names as soon as it runs; of a compound one, in its head."""
+    todo: list[ast.AST] = [stmt]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Name) and node.id in names:
+            return True
+        for name, value in ast.iter_fields(node):
+            if name in _NOT_AT_ONCE or (
+                isinstance(node, ast.Compare) and name == "comparators" and len(value) > 1
+            ):
                 continue
-            yield from _at_once(each)
+            todo += [
+                each
+                for each in (value if isinstance(value, list) else [value])
+                if isinstance(each, ast.AST) and not isinstance(each, (*_LATER, *_PERHAPS))
+            ]
+    return False

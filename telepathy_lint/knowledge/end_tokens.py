@@ -17,7 +17,7 @@ _ENDS = {
 #: first Qwen models names none.
 _TUNED = {
     "<|im_end|>": r"(?:open-?|nous-?)?hermes|dolphin|(?:open-?)?orca",
-    "": r"deepseek-r1-distill|qwen-(?:vl|audio|1[_.]8b|7b|14b|72b)",
+    "": r"deepseek-r1-distill|(?<!\w-)qwen-(?:vl|audio|1[_.]8b|7b|14b|72b)",
 }
 
 

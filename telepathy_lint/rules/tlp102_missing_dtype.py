@@ -97,13 +97,11 @@ class MissingDtype(Rule):
         from telepathy_lint.facts import alternatives, relevance
 
         target, bare = settings.target_version, is_bare(site)
-        if (
-            site.kind == "pipeline"
-            and not bare
-            and (settings.newest is None or settings.newest >= _PIPELINES_FOLLOW)
-        ):
+        piped = site.kind == "pipeline"
+        if piped and not bare and (settings.newest is None or settings.newest >= _PIPELINES_FOLLOW):
             return False  # so does a new installation's pipeline
-        if target is not None and target >= (5, 0) and (ships_bfloat16(site) or not bare):
+        follows = _PIPELINES_FOLLOW if piped else (5, 0)
+        if target is not None and target >= follows and (ships_bfloat16(site) or not bare):
             return False
         if not bare and (
             settings.five == "admits"  # what a new installation gets follows the checkpoint
@@ -146,16 +144,18 @@ def default_dtype(settings: Settings, cost: str | None, piped: bool = False) -> 
     """
     version = settings.target_version
     if piped and (version is None or version < _PIPELINES_FOLLOW):
-        lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
-        aside = f" ({cost})" if cost else ""
-        return f"a pipeline of transformers {lowest} is float32{aside}, 4.53 and later follow the checkpoint's config"
+        if settings.newest is None or settings.newest >= _PIPELINES_FOLLOW:
+            aside = f" ({cost})" if cost else ""
+            return f"a pipeline of transformers before 4.53 loads float32{aside}, a newer one follows the checkpoint's config"
+        named = f"{version[0]}.{version[1]}" if version is not None else "4.x"
+        return f"transformers {named} loads float32{f': {cost}' if cost else ''}"
     if version is None and settings.is_before_5:
         return f"transformers 4.x loads float32{f': {cost}' if cost else ''}"
     if not piped and (version is None or settings.five == "admits"):
         lowest = f"{version[0]}.{version[1]}" if version is not None else "4.x"
         aside = f" ({cost})" if cost else ""
         return f"transformers {lowest} loads float32{aside}, 5.x follows the checkpoint's config"
-    if version is not None and version[0] < 5 and not piped:
-        return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
     assert version is not None
+    if version[0] < 5 and not piped:
+        return f"transformers {version[0]}.{version[1]} loads float32{f': {cost}' if cost else ''}"
     return f"transformers {version[0]}.{version[1]} follows the checkpoint's config"

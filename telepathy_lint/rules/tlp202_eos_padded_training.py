@@ -74,6 +74,9 @@ def _is_never_read(site: Site) -> bool:
     holder = tree.parent.get(site.call)
     if not isinstance(holder, ast.Assign) or not all(isinstance(each, ast.Name) for each in holder.targets):
         return False
+    above = tree.parent.get(holder)
+    if isinstance(above, ast.ClassDef) or _is_imported(site):
+        return False
     names = {each.id for each in holder.targets if isinstance(each, ast.Name)}
     if any(
         isinstance(node, ast.Name) and node.id in names and isinstance(node.ctx, ast.Load)
@@ -81,11 +84,20 @@ def _is_never_read(site: Site) -> bool:
         for node in tree.visit(tree.lines_with(name))
     ):
         return False
-    block = getattr(tree.parent.get(holder), "body", None)
+    block = getattr(above, "body", None)
     behind = block[block.index(holder) + 1 :] if isinstance(block, list) and holder in block else []
     return any(
-        isinstance(each, ast.Call) and _trains_without(each) for stmt in behind for each in ast.walk(stmt)
+        isinstance(each, ast.Call) and _trains_without(each)
+        for stmt in behind
+        if not isinstance(stmt, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+        for each in ast.walk(stmt)
     )
+
+
+def _is_imported(site: Site) -> bool:
+    modules = site.file.modules
+    importers = modules.importers(site.source.path) if modules is not None else None
+    return importers is not None and bool(importers[1])
 
 
 def _trains_without(call: ast.Call) -> bool:

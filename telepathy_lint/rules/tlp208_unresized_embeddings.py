@@ -7,11 +7,10 @@ from telepathy_lint.findings.finding import Finding
 from telepathy_lint.rule import Meta, Rule, line_name
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
-from telepathy_lint.source.occurs import occurs
 
 _REPLACED = r"[)\s]*(?:#[^\r\n]*)?[\r\n]+[ \t]*[\w.]*tok\w*\.pad_token\s*=\s*[\w.]*\.eos_token\b"
 _NEAR = 300
-_LOOKS_FOR = r"\.(?:index|find|replace|remove|split)\(\s*[\"']"
+_LOOKS_FOR = r"\.(?:index|remove)\(\s*[\"']"
 
 
 class UnresizedEmbeddings(Rule):
@@ -22,7 +21,7 @@ class UnresizedEmbeddings(Rule):
     token is in each padded batch. The rule reports a token if it is certainly new, and the model has exactly
     one embedding per token of its tokenizer; other models have spare ones. It leaves out tokens that are added
     under a condition about another token (`if tokenizer.eos_token is None`), and, unless strict, a pad token that the next line replaces
-    and a token that the file looks for in texts to take it out.
+    and a token that the file only looks for, to put other words in its place.
 
     Bad:
 
@@ -65,8 +64,10 @@ class UnresizedEmbeddings(Rule):
             return False
         token = site.argument("token")
         assert token is not None
-        # The code looks for the token in a text, or in a list of tokens, where it puts something else in its place.
-        return not any(
-            occurs(rf"{_LOOKS_FOR}{re.escape(str(value.data))}[\"']", site.source.text)
-            for value in token.values
-        )
+        return not any(_is_taken_out(str(value.data), site.source.text) for value in token.values)
+
+
+def _is_taken_out(token: str, text: str) -> bool:
+    """Whether the code looks for a token in a list of words, and writes it nowhere else: it puts other words in its place."""
+    found = len(re.findall(rf"{_LOOKS_FOR}{re.escape(token)}[\"']", text))
+    return 0 < found == text.count(token) - 1

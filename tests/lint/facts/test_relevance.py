@@ -1186,7 +1186,7 @@ CASES = {
     ),
     "a name that nothing defines, in the function of the call": Case(
         "TLP402",
-        at(IN_A_FUNCTION.format("with own.lock:\n        print(args)"), "transformers>=4.40"),
+        at(IN_A_FUNCTION.format("print(args)"), "transformers>=4.40"),
         at(IN_A_FUNCTION.format("try:\n        print(args)\n    except NameError:\n        pass"), "transformers>=4.40"),
     ),
     "a name that may come from a star import": Case(
@@ -1196,23 +1196,27 @@ CASES = {
     ),
     "a script that is left over": Case(
         "TLP401",
-        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
-        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN][1:])},
+        {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN][1:])},
+        "extra.py",
     ),
     "a script beside ten that are named": Case(
         "TLP401",
-        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
-        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN, "main.py"])},
+        {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN, "extra.py"])},
+        "extra.py",
     ),
     "a script beside ten that are named, and one that another runs": Case(
         "TLP401",
-        {**TEN, "main.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
-        {**TEN, "main.py": LOGS, "step_1.py": "run('main.py')\n", "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": LOGS, "step_1.py": "run('extra.py')\n", "README.md": "\n".join(f"python {each}" for each in TEN)},
+        "extra.py",
     ),
     "a module that code may import by its name, and a script": Case(
         "TLP401",
-        {**TEN, "main.py": f"{DEFINES_LOGS}if __name__ == '__main__':\n    main()\n", "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
-        {**TEN, "main.py": DEFINES_LOGS, "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": f"{DEFINES_LOGS}if __name__ == '__main__':\n    main()\n", "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.py": DEFINES_LOGS, "step_1.py": IMPORTS, "README.md": "\n".join(f"python {each}" for each in TEN)},
+        "extra.py",
     ),
     "a script of older transformers": Case(
         "TLP107",
@@ -1236,8 +1240,8 @@ CASES = {
     ),
     "an old name beside the present one": Case(
         "TLP302",
-        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-8B']\n"),
-        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODELS = ['{OLD_ID}', 'meta-llama/Llama-3.1-70B']\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_SIZES = {{'{OLD_ID}': 8, 'meta-llama/Llama-3.1-8B': 8}}\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_SIZES = {{'{OLD_ID}': 8, 'meta-llama/Llama-3.1-70B': 70}}\n"),
     ),
     "an id that is only looked up": Case(
         "TLP301",
@@ -1264,6 +1268,37 @@ CASES = {
         "TLP102",
         at(PIPELINE_OF_LLAMA, "transformers>=4.40,<5"),
         at(PIPELINE_OF_LLAMA, "transformers>=4.40,<4.50"),
+    ),
+    # ---- what a review found
+    "an id of a dict of numbers, whose keys a loop goes through": Case(
+        "TLP301",
+        {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 8}}\n"), "README.md": ""},
+        {**file(f"{HEAD}MODEL_SIZES = {{'meta-llama/Llama-3.2-8B': 8}}\nfor name, size in MODEL_SIZES.items():\n    run(name)\n"), "README.md": ""},
+    ),
+    "an old name in a dict, whose keys a loop goes through": Case(
+        "TLP302",
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_SIZES = {{'{OLD_ID}': 8, 'meta-llama/Llama-3.1-8B': 8}}\n"),
+        file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_SIZES = {{'{OLD_ID}': 8, 'meta-llama/Llama-3.1-8B': 8}}\nfor name in MODEL_SIZES:\n    run(name)\n"),
+    ),
+    "a token that is looked for, and written in a prompt": Case(
+        "TLP208",
+        file(LOOKED_FOR.format("at = words.index('<here>')\n")),
+        file(LOOKED_FOR.format("at = words.index('<here>')\nprompt = 'a <here>'\n")),
+    ),
+    "a name that may be defined where it is read": Case(
+        "TLP402",
+        at(IN_A_FUNCTION.format("print(args)"), "transformers>=4.40"),
+        at(IN_A_FUNCTION.format("with own.suppress(NameError):\n        print(args)"), "transformers>=4.40"),
+    ),
+    "a name of an annotation": Case(
+        "TLP402",
+        at(f"print(args)\n{OLD_TRAINER}", "transformers>=4.40"),
+        at(f"from __future__ import annotations\ndef show(x: args) -> args: ...\n{OLD_TRAINER}", "transformers>=4.40"),
+    ),
+    "the first Qwen, and a model that is named for it": Case(
+        "TLP202",
+        file(ENDS.replace("gpt2", "Qwen/Qwen-7B-Chat").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
+        file(ENDS.replace("gpt2", "open-r1/OpenR1-Qwen-7B").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
     ),
     "a penalty in a project": Case(
         "TLP105",
@@ -2149,6 +2184,11 @@ def test_what_is_not_so_is_not_reported(
     (tmp_path / "unsure").mkdir()
     assert codes(tmp_path / "sure", at(sure, "transformers>=4.40"), case, strict=strict) == {rule}
     assert codes(tmp_path / "unsure", at(unsure, "transformers>=4.40"), case, strict=strict) == set()
+
+
+def test_a_long_chain_with_an_undefined_name_is_read(tmp_path: Path) -> None:
+    code = "value = missing" + ".part(1)" * 700 + f"\n{OLD_TRAINER}"
+    assert codes(tmp_path, at(code, "transformers>=4.40"), Case("TLP402", {}, {})) == set()
 
 
 @pytest.mark.parametrize("strict", [False, True])

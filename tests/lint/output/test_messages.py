@@ -73,11 +73,17 @@ def test_a_missing_dtype_says_what_the_version_does(target: str | None, message:
 @pytest.mark.parametrize(
     ("target", "message"),
     [
-        (None, "a pipeline of transformers 4.x is float32, 4.53 and later follow the checkpoint's config"),
-        ("4.40", "a pipeline of transformers 4.40 is float32, 4.53 and later follow the checkpoint's config"),
+        (
+            None,
+            "a pipeline of transformers before 4.53 loads float32, a newer one follows the checkpoint's config",
+        ),
+        (
+            "4.40",
+            "a pipeline of transformers before 4.53 loads float32, a newer one follows the checkpoint's config",
+        ),
         (
             ">=4.40,<5",
-            "a pipeline of transformers 4.40 is float32, 4.53 and later follow the checkpoint's config",
+            "a pipeline of transformers before 4.53 loads float32, a newer one follows the checkpoint's config",
         ),
         (">=4.53,<5", "transformers 4.53 follows the checkpoint's config"),
         ("5.0", "transformers 5.0 follows the checkpoint's config"),
