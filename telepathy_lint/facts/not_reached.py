@@ -268,7 +268,7 @@ def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> b
         rb"\b(?:from|import)\b[^\r\n;]{0,300}\b%b\b|[\"'][\w./\\-]{0,200}\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b"
         rb"|^[ \t\"]{0,200}%b(?:[ \t]+as[ \t]+\w+)?,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
     )
-    for files in (project.python, project.texts):
+    for files in (project.texts, project.python):
         for each, data in files():
             if each == path or word not in data:
                 continue
@@ -330,12 +330,11 @@ def is_left_over(site: Site, project: Project) -> bool:
     stem, suffix = os.path.splitext(os.path.basename(path))
     if suffix != ".py" or stem.startswith(("__", "test", "conftest")) or stem in _PROGRAMS:
         return False
-    if (project.once(_named_scripts) or 0) < _MANY:
-        return False
-    if is_defined(site) and "__main__" not in site.source.text and project.once(_imports_by_name):
-        return False
+    # Asked first, because most files are named, and the search ends there.
     ask = partial(is_named_elsewhere, path, project, in_trees=True)
-    return not site.file.remember("named elsewhere", ask)
+    if site.file.remember("named elsewhere", ask) or (project.once(_named_scripts) or 0) < _MANY:
+        return False
+    return not (is_defined(site) and "__main__" not in site.source.text and project.once(_imports_by_name))
 
 
 def _named_in_texts(project: Project) -> frozenset[str]:
