@@ -275,7 +275,8 @@ def configuration() -> str:
         "Code that a project keeps and does not run is left out for all rules: files in folders such as `archive`, `old`, `tmp`, `outputs`",
         "and `results` or with such names (`train_old.py`), copies of frameworks, projects with a README",
         "or a distribution of their own in folders such as `external`, distributions that name another repository than the project's, functions and classes that no other code and no document of the project mentions,",
-        "modules that only define and that no other file imports or names, and notebooks for trying things (`test.ipynb`, `llama_playground.ipynb`).",
+        "modules that only define and that no other file imports or names, scripts that nothing names where the documents and commands name ten or more others, and notebooks for trying things",
+        "(`test.ipynb`, `llama_playground.ipynb`). What transformers 5 changed (TLP401 to TLP410) is also left out where a script certainly fails before, at a name that nothing defines.",
         "Syntax errors (TLP000) are only noted on standard error there, in data and templates, in exercises, in scripts that hold a notebook's cells, in a notebook's cells that were never run or whose saved output is that error, and where the syntax is",
         "newer than the Python that runs the linter.",
     ]

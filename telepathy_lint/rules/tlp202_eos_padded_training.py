@@ -19,7 +19,7 @@ class EosPaddedTraining(Rule):
     token, this includes the real end of every text: the model never learns to predict it, and later generates up to the
     maximum length. Collators that pad labels themselves (`DataCollatorForSeq2Seq`, TRL's own) are not affected. The rule
     reports a collator only if its tokenizer is certainly affected: the pad token is set to `eos_token` unconditionally, or
-    for a model that is known to have no pad token, and `mlm` is False.
+    for a model that is known to have no pad token, and `mlm` is False. A collator that nothing reads, beside a trainer without one, is left out.
 
     Unless strict, texts must be seen to end with the token: by its name, or as it is written for a model that the file names. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
     so are a file that cuts its texts to 64 tokens or fewer, and a project's script that neither saves nor uses what it trains.

@@ -26,7 +26,7 @@ class UnknownModelId(Rule):
     denies access.
 
     Unless strict, the rule leaves out tests, which often make names up, and, in a project, ids in other letter
-    case, which the hub finds.
+    case, which the hub finds, and keys of a dict of numbers that no loop goes through.
 
     Bad:
 

@@ -21,7 +21,7 @@ class RenamedModelId(Rule):
 
     Unless strict, the rule leaves out ids that the project only uses with the hub, which redirects them. It reports them where
     redirects do not help: a file of the project works offline or looks into the cache, or compares or looks up the old name
-    while the project also has the new one. An old id in a list of aliases is meant.
+    while the project also has the new one. An old id in a list of aliases is meant, and so is one beside the present one, in a call or in a dict that no loop goes through.
 
     Bad:
 
