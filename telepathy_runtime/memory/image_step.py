@@ -31,13 +31,13 @@ _PLAIN = (
 """Settings that are known in their default alone."""
 
 
-def text_of(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the text's layers run it: Gemma 3 has masks for images, as for a padded batch.
+def check_images(spec: ModelSpec, work: Workload) -> None:
+    """Check a job's images, as it was asked for and not as the model runs it.
 
     Raises NotModelledError for a job that is not known, UnknownOptionError for attention that the model does not have.
     """
     if not work.image_tokens:
-        return work
+        return
     if spec.architecture == "gemma3" and work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "transformers has no flash_attention_2 for images of gemma3; known: sdpa, eager"
@@ -45,7 +45,11 @@ def text_of(spec: ModelSpec, work: Workload) -> Workload:
     what = _unknown(spec, work)
     if what:
         raise NotModelledError(f"activations of {spec.architecture} with images{what} have no closed form")
-    return work.but(padded=True) if spec.architecture == "gemma3" else work
+
+
+def text_of(spec: ModelSpec, work: Workload) -> Workload:
+    """The job as the text's layers run it: Gemma 3 has masks for images, as for a padded batch."""
+    return work.but(padded=True) if work.image_tokens and spec.architecture == "gemma3" else work
 
 
 def _unknown(spec: ModelSpec, work: Workload) -> str:
@@ -53,7 +57,8 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
         return f" before transformers {'.'.join(map(str, SINCE))}"
     for field in _PLAIN:
         if getattr(work, field) != getattr(Workload, field):
-            return f" and {field}"
+            value = getattr(work, field)
+            return f" and {field}={','.join(value) if isinstance(value, tuple) else repr(value)}"
     if spec.stored_bytes:
         return " and quantised weights"
     if work.shard not in ("none", "ddp", "zero1"):

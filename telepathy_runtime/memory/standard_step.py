@@ -58,6 +58,11 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
             raise UnknownOptionError(
                 f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
             )
+    if asked.packed and work.image_tokens:
+        raise UnknownOptionError(
+            f"images in packed sequences are not traced: packed={asked.packed} with image_tokens={work.image_tokens}; "
+            "known: packed=False (--no-packed) with the number of sequences as batch"
+        )
     if work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"

@@ -236,13 +236,17 @@ def test_towers_and_jobs_without_a_closed_form() -> None:
     with pytest.raises(NotModelledError, match="gemma3 with this tower"):
         estimate(spec, work)
     spec = spec_of(config_of("llava", text, tower))
-    for how in (
-        {"optimizer": "muon"},
-        {"hidden_states": True},
-        {"transformers": "5.19.0"},
-        {"shard": "fsdp", "ranks": 2},
+    for how, what in (
+        ({"optimizer": "muon"}, "muon"),
+        ({"hidden_states": True}, "hidden_states=True"),
+        ({"transformers": "5.19.0"}, "before transformers 5.20"),
+        ({"shard": "fsdp", "ranks": 2}, "in shards"),
+        ({"packed": True}, "packed=True"),
+        ({"offload": ("optimizer",)}, "offload=optimizer"),
+        ({"kernels": "liger"}, "kernels='liger'"),
+        ({"objective": "grpo"}, "objective='grpo'"),
     ):
-        with pytest.raises(NotModelledError, match="llava with images"):
+        with pytest.raises(NotModelledError, match=f"llava with images (and )?{what} have no closed form"):
             estimate(spec, work.but(**how))
     with pytest.raises(NotModelledError, match="adapters on the tower"):
         estimate(spec, work.but(regime="lora", lora_targets=("all-linear",)))

@@ -139,6 +139,14 @@ def test_tokens_that_are_no_whole_number_of_images(tmp_path: Path) -> None:
         estimate_or_trace(spec_of(config), job(image_tokens=IMAGE + 1), tmp_path)
 
 
+def test_images_in_packed_sequences_are_not_counted_as_one(tmp_path: Path) -> None:
+    config, work = config_of("llava"), job(image_tokens=IMAGE, packed=True)
+    config.save_pretrained(tmp_path)
+    found = estimate_or_trace(spec_of(config), work, tmp_path)
+    assert not found.whole
+    assert any("packed=True with image_tokens=16; known: packed=False" in note for note in found.notes)
+
+
 def test_images_that_cannot_be() -> None:
     with pytest.raises(UnknownOptionError, match="more than the 96 of seq_len"):
         job(image_tokens=97)
