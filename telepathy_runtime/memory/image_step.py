@@ -8,6 +8,7 @@ from telepathy_runtime.memory.blocks import norm_saved
 from telepathy_runtime.memory.image_bytes import Images, Phase, image_bytes
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import autocast
+from telepathy_runtime.memory.lora import check_names
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
 from telepathy_runtime.memory.states import States
@@ -36,6 +37,7 @@ def check_images(spec: ModelSpec, work: Workload) -> None:
 
     Raises NotModelledError for a job that is not known, UnknownOptionError for attention that the model does not have.
     """
+    check_names(spec, work)
     if not work.image_tokens:
         return
     if spec.architecture == "gemma3" and work.attn == "flash_attention_2":

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.memory_families import spec_of
 from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
 from telepathy_runtime.models.towers import windows_of
@@ -206,6 +208,32 @@ def test_a_name_of_adapters_means_the_towers_matrices_too() -> None:
     work = Workload(seq_len=1024, image_tokens=576, **LORA)
     both = [estimate(spec, work.but(tower=each)).after_load for each in ("trained", "frozen")]
     assert both[0] - both[1] == 24 * 2 * 16 * 2 * 1024 * 4
+
+
+@pytest.mark.parametrize("name", ["fc1", "fc2", "out_proj"])
+def test_names_of_the_towers_matrices_are_not_taken_for_the_texts(name: str) -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    work = Workload(seq_len=1024, image_tokens=576, lora_targets=("q_proj", name), **LORA)
+    with pytest.raises(NotModelledError, match=f"adapters on {name} of the tower of llava have no closed form"):
+        estimate(spec, work)
+    for how in (FROZEN, {"image_tokens": 0}, {"lora_targets": ("dense",)}):
+        with pytest.raises(UnknownOptionError, match="^lora_targets .*known: q_proj, .*down_proj") as seen:
+            estimate(spec, work.but(**how))
+        assert not isinstance(seen.value, NotModelledError)
+
+
+def test_adapters_on_a_towers_own_matrices_are_traced(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = sizes | {"num_key_value_heads": 2, "head_dim": 64, "vocab_size": 300}
+    config = config_of("llava", text, sizes | {"image_size": 64, "patch_size": 16})
+    config.save_pretrained(tmp_path)
+    names = ("q_proj", "v_proj", "fc1", "fc2", "out_proj")
+    work = Workload(
+        seq_len=64, image_tokens=16, lora_targets=names, transformers=transformers.__version__, **LORA
+    )
+    found = estimate_or_trace(spec_of(config), work, tmp_path)
+    assert found.whole and found.peak_allocated == traced(config, work).peak_allocated
 
 
 def test_checkpointing_sends_a_gradient_through_a_frozen_tower() -> None:
