@@ -99,7 +99,9 @@ def check_names(spec: ModelSpec, work: Workload) -> None:
         if spec.gated_mlp and name not in _OF_TEXT:
             known = ", ".join(each for each in SITES if each in _OF_TEXT)
             there = name in _OF_TOWERS and not windowed
-            only = "is in the tower alone, which is frozen or reads nothing" if there else "is no matrix of it"
+            only = (
+                "is in the tower alone, which is frozen or reads nothing" if there else "is no matrix of it"
+            )
             raise UnknownOptionError(f"lora_targets {name}: {only} ({spec.architecture}); known: {known}")
 
 

@@ -214,7 +214,9 @@ def test_a_name_of_adapters_means_the_towers_matrices_too() -> None:
 def test_names_of_the_towers_matrices_are_not_taken_for_the_texts(name: str) -> None:
     spec = registry.get("llava-hf/llava-1.5-7b-hf")
     work = Workload(seq_len=1024, image_tokens=576, lora_targets=("q_proj", name), **LORA)
-    with pytest.raises(NotModelledError, match=f"adapters on {name} of the tower of llava have no closed form"):
+    with pytest.raises(
+        NotModelledError, match=f"adapters on {name} of the tower of llava have no closed form"
+    ):
         estimate(spec, work)
     for how in (FROZEN, {"image_tokens": 0}, {"lora_targets": ("dense",)}):
         with pytest.raises(UnknownOptionError, match="^lora_targets .*known: q_proj, .*down_proj") as seen:
