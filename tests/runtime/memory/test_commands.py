@@ -112,6 +112,16 @@ def test_estimate_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
     assert small["peak_bytes"] < frozen["peak_bytes"]
 
 
+@pytest.mark.parametrize("option", [("--image-tokens", "576"), ("--tower", "frozen")])
+@pytest.mark.parametrize("command", ["estimate", "plan"])
+def test_a_pair_takes_no_options_for_images(
+    command: str, option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ("llava-hf/llava-1.5-7b-hf", "--target", "meta-llama/Llama-3.1-8B")
+    code, _, err = run(capsys, command, *pair, *option)
+    assert code == 2 and "a pair reads text alone" in err
+
+
 def test_plan_finds_the_batch_on_every_card(capsys: pytest.CaptureFixture[str]) -> None:
     code, rows = run_json(
         capsys, "plan", "Qwen/Qwen2.5-3B", "--regime", "full", "--seq-len", "1536", "--gpu", "all"

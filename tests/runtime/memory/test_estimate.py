@@ -392,6 +392,15 @@ def test_a_pair_refuses_what_it_does_not_model() -> None:
         estimate_pair(spec, registry.get(QWEN_1B), read, write, Adapter(1), share_weights=True)
 
 
+@pytest.mark.parametrize("how", [{"image_tokens": 576}, {"tower": "frozen"}])
+def test_a_pair_reads_no_images(how: dict[str, Any]) -> None:
+    llava, llama = registry.get("llava-hf/llava-1.5-7b-hf"), registry.get(LLAMA_8B)
+    write = Workload(regime="frozen_grad")
+    for read, written in ((Workload(**how), write), (Workload(), write.but(**how))):
+        with pytest.raises(UnknownOptionError, match="a pair reads text alone.*known: image_tokens=0"):
+            estimate_pair(llava, llama, read, written, PerceiverBridge(llava.hidden, llama.hidden))
+
+
 def test_a_pair_checkpoints_every_layer() -> None:
     spec = registry.get(LLAMA_1B)
     write = Workload(regime="frozen_grad", checkpointing=True, checkpoint_every=2, use_cache=False)
