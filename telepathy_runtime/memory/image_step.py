@@ -13,6 +13,7 @@ from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
 from telepathy_runtime.memory.states import States
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 from telepathy_runtime.models.towers import sides_of
 
@@ -30,6 +31,21 @@ _PLAIN = (
     "offload",
 )
 """Settings that are known in their default alone."""
+
+
+def check_reads(name: str, architecture: str, work: Workload) -> None:
+    """Raise UnknownOptionError if the job of a model without a vision tower has settings of one."""
+    if architecture in VISION:
+        return
+    known = ", ".join(VISION)
+    if work.image_tokens:
+        raise UnknownOptionError(
+            f"image_tokens (--image-tokens): {name} reads no images that are modelled; known: {known}"
+        )
+    if work.tower != Workload.tower:
+        raise UnknownOptionError(
+            f"tower={work.tower!r} (--tower): {name} has no tower that is modelled; known: {known}"
+        )
 
 
 def check_images(spec: ModelSpec, work: Workload) -> None:

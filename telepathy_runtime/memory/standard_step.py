@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.image_step import check_reads
 from telepathy_runtime.memory.images import ALWAYS, without_values
 from telepathy_runtime.memory.inputs import (
     freeze_tower,
@@ -73,6 +74,7 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         from transformers import AutoConfig
 
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
+    check_reads(name, config.model_type, work)
     try:
         two = lengths_note(config, work.seq_len, work.source_len)
     except ValueError as error:
