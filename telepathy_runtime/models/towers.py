@@ -44,7 +44,7 @@ class Tower:
 def tower_of(config: Mapping[str, Any]) -> Tower | None:
     """The tower in the config.json of LLaVA, Qwen2.5-VL or Gemma 3; None if it is another or has other settings than known.
 
-    What the config leaves out has the default of transformers' config class.
+    What the config leaves out has the default of transformers' config class. Raises ValueError for sizes that no image can be cut into.
     """
     vision = config.get("vision_config")
     reader = _READERS.get(str(config.get("model_type")))
@@ -103,6 +103,14 @@ def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
+def _divisor(vision: Mapping[str, Any], name: str, default: int) -> int:
+    """A size that others are divided by. Raises ValueError if it is no positive integer."""
+    value = vision.get(name, default)
+    if not _whole(value):
+        raise ValueError(f"config.json: vision_config.{name} must be a positive integer, not {value!r}")
+    return int(value)
+
+
 def _fixed(vision: Mapping[str, Any], clip: bool) -> dict[str, Any]:
     """The fields of CLIP's tower, or of SigLIP's."""
     return {
@@ -131,6 +139,8 @@ def _llava(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None
     if fields["kind"] == SIGLIP and vision.get("vision_use_head", True):
         return None
     skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
+    if not (_whole(fields["image"]) and _whole(fields["patch"])):
+        return None
     patches = (fields["image"] // fields["patch"]) ** 2
     if not 0 <= skipped < fields["layers"] or select not in ("default", "full"):
         return None
@@ -152,7 +162,12 @@ def _gemma3(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | Non
 
 
 def _qwen2_5_vl(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None:
-    patch, merge = vision.get("patch_size", 14), vision.get("spatial_merge_size", 2)
+    patch, merge = _divisor(vision, "patch_size", 14), _divisor(vision, "spatial_merge_size", 2)
+    window = _divisor(vision, "window_size", 112)
+    if window < merge * patch:
+        raise ValueError(
+            f"config.json: vision_config.window_size must be at least spatial_merge_size times patch_size, {merge * patch}, not {window}"
+        )
     return Tower(
         kind=WINDOWED,
         layers=vision.get("depth", 32),
@@ -164,7 +179,7 @@ def _qwen2_5_vl(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower |
         activation=vision.get("hidden_act", "silu"),
         frames=vision.get("temporal_patch_size", 2),
         merge=merge,
-        window=vision.get("window_size", 112) // merge // patch,
+        window=window // merge // patch,
         whole=tuple(vision.get("fullatt_block_indexes", (7, 15, 23, 31))),
     )
 
