@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isqrt
 from typing import Any
 
 CLIP, SIGLIP, WINDOWED = "clip", "siglip", "windowed"
 """Kinds of towers whose activations have a closed form; the last is that of Qwen2.5-VL."""
+
+_MOST_OBLONG = 200
+"""The most that an image's longer side may be of its shorter one; Qwen2.5-VL's processor refuses others."""
+_TRIED = 2**20
+"""How many numbers are tried as a side: all of them, for images of up to a million by a million tokens."""
 
 
 @dataclass(frozen=True)
@@ -78,9 +85,27 @@ def extra_tokens(tower: str, strategy: str) -> int:
 
 
 def sides_of(tokens: int, merge: int) -> tuple[int, int]:
-    """Rows and columns of patches of an image of any size that takes so many tokens, as square as it can be."""
-    high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
+    """Rows and columns of patches of an image of any size that takes so many tokens, as square as it can be.
+
+    Raises ValueError, with a number that can be used, for tokens whose sides would differ by more than a factor of 200.
+    """
+    high = _shorter(tokens)
     return high * merge, tokens // high * merge
+
+
+@lru_cache(maxsize=256)
+def _shorter(tokens: int) -> int:
+    """The shorter side of such an image, in tokens."""
+    root = isqrt(tokens)
+    for high in range(root, max(root - _TRIED, 0), -1):
+        if tokens > _MOST_OBLONG * high**2:
+            break
+        if tokens % high == 0:
+            return high
+    raise ValueError(
+        f"image_tokens (--image-tokens): no image of {tokens} tokens is known whose longer side is at most {_MOST_OBLONG} times the "
+        f"shorter; {root * (tokens // root)} can be used"
+    )
 
 
 def windows_of(tokens: int, merge: int, window: int) -> dict[int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
-from telepathy_runtime.models.towers import windows_of
+from telepathy_runtime.models.towers import sides_of, windows_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -255,6 +256,30 @@ def test_checkpointing_sends_a_gradient_through_a_frozen_tower() -> None:
 def test_windows(rows: int, columns: int, expected: dict[int, int]) -> None:
     assert windows_of(rows * columns, merge=2, window=4) == expected
     assert sum(size * many for size, many in expected.items()) == rows * columns * 4
+
+
+def test_images_are_as_square_as_they_can_be() -> None:
+    for tokens in range(1, 3000):
+        high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
+        if tokens <= 200 * high**2:
+            assert sides_of(tokens, merge=2) == (2 * high, 2 * tokens // high)
+        else:
+            with pytest.raises(ValueError, match="can be used") as seen:
+                sides_of(tokens, merge=2)
+            usable = int(str(seen.value).split("; ")[1].split()[0])
+            rows, columns = sides_of(usable, merge=2)
+            assert tokens - 60 < usable < tokens and columns <= 200 * rows
+
+
+def test_huge_images_take_no_longer() -> None:
+    started = time.monotonic()
+    assert sides_of(10**18, merge=1) == (10**9, 10**9)
+    spec = spec_of(published("Qwen2.5-VL-3B"))
+    work = Workload(seq_len=10**18 + 9, image_tokens=10**18 + 9)  # a prime number
+    with pytest.raises(UnknownOptionError, match="--image-tokens.*; 1000000000000000000 can be used"):
+        estimate(spec, work)
+    assert estimate(spec, work.but(image_tokens=10**18)).peak_allocated > 10**18
+    assert time.monotonic() - started < 30
 
 
 def test_towers_and_jobs_without_a_closed_form() -> None:
