@@ -80,9 +80,9 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
     if spec.stored_bytes:
         return " and quantised weights"
     if work.shard not in ("none", "ddp", "zero1"):
-        return " in shards"
+        return f" and shard={work.shard!r}"
     if work.optimizer == "muon" and work.regime == "full" and work.tower == "trained":
-        return " and muon"
+        return " and optimizer='muon'"
     return ""
 
 
@@ -96,8 +96,9 @@ def note_of(spec: ModelSpec, work: Workload) -> str:
         rows, columns = sides_of(work.image_tokens, tower.merge)
         size = f"{rows * tower.patch} by {columns * tower.patch} pixels"
     images = f"{number} image{'s' * (number > 1)} of {size}"
-    since = ".".join(map(str, SINCE))
-    return f"each sequence reads {images}; counted as transformers {since} and newer run {spec.architecture}"
+    return (
+        f"each sequence reads {images}; counted as transformers {work.transformers} runs {spec.architecture}"
+    )
 
 
 def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:

@@ -73,8 +73,11 @@ def images_in(tokens: int, each: int, model: str) -> int:
     Raises ValueError, which names the kind of `model`, for tokens that are no whole number of images.
     """
     if tokens % each:
+        lower = tokens // each * each
+        usable = f"{lower} or {lower + each}" if lower else f"{each}"
         raise ValueError(
-            f"an image of this {model} has {each} tokens, and {tokens} are no whole number of images"
+            f"image_tokens (--image-tokens): an image of this {model} has {each} tokens, and {tokens} are no whole number of images; "
+            f"{usable} can be used"
         )
     return tokens // each
 

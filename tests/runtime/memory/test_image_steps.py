@@ -258,6 +258,27 @@ def test_windows(rows: int, columns: int, expected: dict[int, int]) -> None:
     assert sum(size * many for size, many in expected.items()) == rows * columns * 4
 
 
+@pytest.mark.parametrize("version", ["5.20.0", "5.24.0"])
+def test_a_note_names_the_version_that_is_counted(version: str) -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    found = estimate(spec, Workload(image_tokens=576, transformers=version))
+    expected = (
+        f"each sequence reads 1 image of 336 by 336 pixels; counted as transformers {version} runs llava"
+    )
+    assert expected in found.notes
+
+
+def test_errors_about_tokens_name_a_number_that_can_be_used() -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    for tokens, usable in ((500, "576"), (600, "576 or 1152")):
+        with pytest.raises(
+            UnknownOptionError, match=f"--image-tokens.*no whole number.*; {usable} can be used$"
+        ):
+            estimate(spec, Workload(seq_len=2000, image_tokens=tokens))
+    with pytest.raises(UnknownOptionError, match="--image-tokens.*use at most 500, or a longer seq_len"):
+        Workload(seq_len=500, image_tokens=576)
+
+
 def test_images_are_as_square_as_they_can_be() -> None:
     for tokens in range(1, 3000):
         high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
@@ -292,10 +313,10 @@ def test_towers_and_jobs_without_a_closed_form() -> None:
         estimate(spec, work)
     spec = spec_of(config_of("llava", text, tower))
     for how, what in (
-        ({"optimizer": "muon"}, "muon"),
+        ({"optimizer": "muon"}, "optimizer='muon'"),
         ({"hidden_states": True}, "hidden_states=True"),
         ({"transformers": "5.19.0"}, "before transformers 5.20"),
-        ({"shard": "fsdp", "ranks": 2}, "in shards"),
+        ({"shard": "fsdp", "ranks": 2}, "shard='fsdp'"),
         ({"packed": True}, "packed=True"),
         ({"offload": ("optimizer",)}, "offload=optimizer"),
         ({"kernels": "liger"}, "kernels='liger'"),
