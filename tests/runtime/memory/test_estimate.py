@@ -397,7 +397,7 @@ def test_a_pair_reads_no_images(how: dict[str, Any]) -> None:
     llava, llama = registry.get("llava-hf/llava-1.5-7b-hf"), registry.get(LLAMA_8B)
     write = Workload(regime="frozen_grad")
     for read, written in ((Workload(**how), write), (Workload(), write.but(**how))):
-        with pytest.raises(UnknownOptionError, match="a pair reads text alone.*known: image_tokens=0"):
+        with pytest.raises(UnknownOptionError, match=r"a pair reads text alone.*known: image_tokens=0"):
             estimate_pair(llava, llama, read, written, PerceiverBridge(llava.hidden, llama.hidden))
 
 

@@ -220,7 +220,7 @@ def test_names_of_the_towers_matrices_are_not_taken_for_the_texts(name: str) -> 
     ):
         estimate(spec, work)
     for how in (FROZEN, {"image_tokens": 0}, {"lora_targets": ("dense",)}):
-        with pytest.raises(UnknownOptionError, match="^lora_targets .*known: q_proj, .*down_proj") as seen:
+        with pytest.raises(UnknownOptionError, match=r"^lora_targets .*known: q_proj, .*down_proj") as seen:
             estimate(spec, work.but(**how))
         assert not isinstance(seen.value, NotModelledError)
 
@@ -275,7 +275,7 @@ def test_errors_about_tokens_name_a_number_that_can_be_used() -> None:
             UnknownOptionError, match=f"--image-tokens.*no whole number.*; {usable} can be used$"
         ):
             estimate(spec, Workload(seq_len=2000, image_tokens=tokens))
-    with pytest.raises(UnknownOptionError, match="--image-tokens.*use at most 500, or a longer seq_len"):
+    with pytest.raises(UnknownOptionError, match=r"--image-tokens.*use at most 500, or a longer seq_len"):
         Workload(seq_len=500, image_tokens=576)
 
 
@@ -297,7 +297,7 @@ def test_huge_images_take_no_longer() -> None:
     assert sides_of(10**18, merge=1) == (10**9, 10**9)
     spec = spec_of(published("Qwen2.5-VL-3B"))
     work = Workload(seq_len=10**18 + 9, image_tokens=10**18 + 9)  # a prime number
-    with pytest.raises(UnknownOptionError, match="--image-tokens.*; 1000000000000000000 can be used"):
+    with pytest.raises(UnknownOptionError, match=r"--image-tokens.*; 1000000000000000000 can be used"):
         estimate(spec, work)
     assert estimate(spec, work.but(image_tokens=10**18)).peak_allocated > 10**18
     assert time.monotonic() - started < 30
