@@ -143,6 +143,10 @@ def _plan(args: argparse.Namespace) -> int:
         return _trace(args)
     notes = from_script.apply(args)
     work = workload(args)
+    if not args.model and (work.image_tokens or work.tower != Workload.tower):
+        raise UnknownOptionError(
+            "--image-tokens and --tower need a model that reads images, such as llava-hf/llava-1.5-7b-hf"
+        )
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
     if args.model:  # what holds for the job whatever its batch

@@ -12,7 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
-from telepathy_runtime.memory.image_step import note_of, text_of, with_images, with_tower
+from telepathy_runtime.memory.image_step import (
+    check_images,
+    check_reads,
+    note_of,
+    text_of,
+    with_images,
+    with_tower,
+)
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
@@ -57,9 +64,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
 
     Raises UnknownOptionError for an architecture or an option whose bytes are not modelled.
     """
-    if work.image_tokens and spec.architecture not in VISION:
-        known = ", ".join(VISION)
-        raise UnknownOptionError(f"image_tokens: {spec.id} reads no images that are modelled; known: {known}")
+    check_reads(spec.id, spec.architecture, work)
+    check_images(spec, work)
     run = _as_run(spec, work)
     layer = None if spec.architecture in PROGRAMS else block(spec, text_of(spec, run))
     held = states(spec, run)

@@ -8,6 +8,14 @@ from telepathy_runtime.memory.states import states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
 
+_ONLY_WITH_ADAPTERS = {
+    name: getattr(Workload, name)
+    for name in (
+        "dora", "lora_dropout", "modules_to_save", "kernels", "prepared", "objective", "reference",
+    )
+}  # fmt: skip
+"""The defaults of settings that a job without adapters may not have."""
+
 
 def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
     """Weights, cache, gradients and optimizer states of `work`; `reason` says why the rest is not counted.
@@ -17,8 +25,12 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
     asked, adapters = work, work.regime == "lora"
     notes = [f"activations and logits are not counted: {reason}", *dtype_note(spec, work)]
     if adapters:
-        work = work.but(regime="frozen_grad", dora=False, lora_dropout=False, modules_to_save=())
+        work = work.but(regime="frozen_grad", **_ONLY_WITH_ADAPTERS)
         notes.append("the adapters, their gradients and their states are not counted")
+        if asked.prepared != "none":
+            notes.append(f"what prepared={asked.prepared!r} makes float32 is counted as it is stored")
+        if asked.copies_model:
+            notes.append("the reference's weights are not counted")
     if spec.stored_bytes and work.regime == "full":
         raise UnknownOptionError(
             f"{spec.id}: quantised weights take no gradients; known: regime lora, frozen_grad"

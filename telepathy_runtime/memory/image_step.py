@@ -8,10 +8,12 @@ from telepathy_runtime.memory.blocks import norm_saved
 from telepathy_runtime.memory.image_bytes import Images, Phase, image_bytes
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import autocast
+from telepathy_runtime.memory.lora import check_names
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
 from telepathy_runtime.memory.states import States
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 from telepathy_runtime.models.towers import sides_of
 
@@ -31,13 +33,29 @@ _PLAIN = (
 """Settings that are known in their default alone."""
 
 
-def text_of(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the text's layers run it: Gemma 3 has masks for images, as for a padded batch.
+def check_reads(name: str, architecture: str, work: Workload) -> None:
+    """Raise UnknownOptionError if the job of a model without a vision tower has settings of one."""
+    if architecture in VISION:
+        return
+    known = ", ".join(VISION)
+    if work.image_tokens:
+        raise UnknownOptionError(
+            f"image_tokens (--image-tokens): {name} reads no images that are modelled; known: {known}"
+        )
+    if work.tower != Workload.tower:
+        raise UnknownOptionError(
+            f"tower={work.tower!r} (--tower): {name} has no tower that is modelled; known: {known}"
+        )
+
+
+def check_images(spec: ModelSpec, work: Workload) -> None:
+    """Check a job's images, as it was asked for and not as the model runs it.
 
     Raises NotModelledError for a job that is not known, UnknownOptionError for attention that the model does not have.
     """
+    check_names(spec, work)
     if not work.image_tokens:
-        return work
+        return
     if spec.architecture == "gemma3" and work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "transformers has no flash_attention_2 for images of gemma3; known: sdpa, eager"
@@ -45,7 +63,11 @@ def text_of(spec: ModelSpec, work: Workload) -> Workload:
     what = _unknown(spec, work)
     if what:
         raise NotModelledError(f"activations of {spec.architecture} with images{what} have no closed form")
-    return work.but(padded=True) if spec.architecture == "gemma3" else work
+
+
+def text_of(spec: ModelSpec, work: Workload) -> Workload:
+    """The job as the text's layers run it: Gemma 3 has masks for images, as for a padded batch."""
+    return work.but(padded=True) if work.image_tokens and spec.architecture == "gemma3" else work
 
 
 def _unknown(spec: ModelSpec, work: Workload) -> str:
@@ -53,13 +75,14 @@ def _unknown(spec: ModelSpec, work: Workload) -> str:
         return f" before transformers {'.'.join(map(str, SINCE))}"
     for field in _PLAIN:
         if getattr(work, field) != getattr(Workload, field):
-            return f" and {field}"
+            value = getattr(work, field)
+            return f" and {field}={','.join(value) if isinstance(value, tuple) else repr(value)}"
     if spec.stored_bytes:
         return " and quantised weights"
     if work.shard not in ("none", "ddp", "zero1"):
-        return " in shards"
+        return f" and shard={work.shard!r}"
     if work.optimizer == "muon" and work.regime == "full" and work.tower == "trained":
-        return " and muon"
+        return " and optimizer='muon'"
     return ""
 
 
@@ -73,8 +96,9 @@ def note_of(spec: ModelSpec, work: Workload) -> str:
         rows, columns = sides_of(work.image_tokens, tower.merge)
         size = f"{rows * tower.patch} by {columns * tower.patch} pixels"
     images = f"{number} image{'s' * (number > 1)} of {size}"
-    since = ".".join(map(str, SINCE))
-    return f"each sequence reads {images}; counted as transformers {since} and newer run {spec.architecture}"
+    return (
+        f"each sequence reads {images}; counted as transformers {work.transformers} runs {spec.architecture}"
+    )
 
 
 def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:

@@ -19,6 +19,7 @@ from telepathy_runtime.memory.layers import (
 )
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.workload import SITES, Workload, sites_of
+from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 from telepathy_runtime.models.towers import WINDOWED
 
@@ -71,6 +72,37 @@ def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:
     else:
         shapes = {f"{site}_proj": (site, h, h) for site in "qkv"}
     return [Target(*shapes[name]) for name in dict.fromkeys(work.lora_targets) if name in shapes]
+
+
+_OF_TOWERS = frozenset({"out_proj", "fc1", "fc2"})
+"""Names of matrices in the towers of LLaVA and Gemma 3 that layers of Llama's kind do not have."""
+_OF_TEXT = frozenset(
+    f"{each}_proj" for each in ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down")
+) | {"all-linear"}
+"""Names in the text's layers of a model with vision, where these have a gate."""
+
+
+def check_names(spec: ModelSpec, work: Workload) -> None:
+    """Check that the names of adapters on a model with vision are those of its text's matrices.
+
+    Raises NotModelledError for names of matrices in a tower that reads images, UnknownOptionError for names of nothing that runs.
+    """
+    if spec.architecture not in VISION or work.regime != "lora":
+        return
+    windowed = spec.architecture == "qwen2_5_vl"
+    reads = bool(work.image_tokens) and work.tower != "frozen"
+    for name in work.lora_targets:
+        if name in _OF_TOWERS and reads and not windowed:
+            raise NotModelledError(
+                f"activations of adapters on {name} of the tower of {spec.architecture} have no closed form"
+            )
+        if spec.gated_mlp and name not in _OF_TEXT:
+            known = ", ".join(each for each in SITES if each in _OF_TEXT)
+            there = name in _OF_TOWERS and not windowed
+            only = (
+                "is in the tower alone, which is frozen or reads nothing" if there else "is no matrix of it"
+            )
+            raise UnknownOptionError(f"lora_targets {name}: {only} ({spec.architecture}); known: {known}")
 
 
 def embeddings_train(spec: ModelSpec, work: Workload) -> bool:

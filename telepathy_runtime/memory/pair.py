@@ -89,6 +89,11 @@ def estimate_pair(
         raise UnknownOptionError("sharded pairs are not modelled; known: shard='none'")
     if write.checkpoint_every > 1:
         raise UnknownOptionError("checkpoint_every is not modelled for pairs; known: checkpoint_every=1")
+    if any(each.image_tokens or each.tower != Workload.tower for each in (read, write)):
+        raise UnknownOptionError(
+            "a pair reads text alone: image_tokens (--image-tokens) and tower (--tower) are not modelled for pairs; known: "
+            f"image_tokens=0, tower={Workload.tower!r}"
+        )
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
     if share_weights and write.checkpointing:

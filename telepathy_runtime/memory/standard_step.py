@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.image_step import check_reads
 from telepathy_runtime.memory.images import ALWAYS, without_values
 from telepathy_runtime.memory.inputs import (
     freeze_tower,
@@ -58,6 +59,11 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
             raise UnknownOptionError(
                 f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
             )
+    if asked.packed and work.image_tokens:
+        raise UnknownOptionError(
+            f"images in packed sequences are not traced: packed={asked.packed} with image_tokens={work.image_tokens}; "
+            "known: packed=False (--no-packed) with the number of sequences as batch"
+        )
     if work.attn == "flash_attention_2":
         raise UnknownOptionError(
             "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"
@@ -68,6 +74,7 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
         from transformers import AutoConfig
 
         name, config = str(model), AutoConfig.from_pretrained(os.fspath(model), local_files_only=True)
+    check_reads(name, config.model_type, work)
     try:
         two = lengths_note(config, work.seq_len, work.source_len)
     except ValueError as error:

@@ -143,7 +143,8 @@ class Workload:
         _check_objective(self)
         if self.image_tokens > self.seq_len:
             raise UnknownOptionError(
-                f"image_tokens={self.image_tokens} are more than the {self.seq_len} of seq_len, of which they are a part"
+                f"image_tokens={self.image_tokens} (--image-tokens) are more than the {self.seq_len} of seq_len, of which they are a "
+                f"part: use at most {self.seq_len}, or a longer seq_len (--seq-len)"
             )
         if self.tower == "projector" and self.regime != "full":
             raise UnknownOptionError("tower='projector' needs regime='full'")

@@ -63,9 +63,12 @@ def counted_spec(
 ) -> ModelSpec:
     """The dimensions of a model whose `params`, and those of its `tower`, were counted elsewhere; values that its config lacks are 0.
 
-    Raises UnknownOptionError for a dtype that is not modelled.
+    Raises UnknownOptionError for a dtype that is not modelled, ConfigError for a vision tower that no image fits.
     """
-    fields = dimensions(config)
+    try:
+        fields = dimensions(config)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     name = next(iter(config.get("architectures") or ()), "")
     if name and not name.endswith(_LANGUAGE):
         fields["head_rows"] = 0

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from math import isqrt
 from typing import Any
 
 CLIP, SIGLIP, WINDOWED = "clip", "siglip", "windowed"
 """Kinds of towers whose activations have a closed form; the last is that of Qwen2.5-VL."""
+
+_MOST_OBLONG = 200
+"""The most that an image's longer side may be of its shorter one; Qwen2.5-VL's processor refuses others."""
+_TRIED = 2**20
+"""How many numbers are tried as a side: all of them, for images of up to a million by a million tokens."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Tower:
 def tower_of(config: Mapping[str, Any]) -> Tower | None:
     """The tower in the config.json of LLaVA, Qwen2.5-VL or Gemma 3; None if it is another or has other settings than known.
 
-    What the config leaves out has the default of transformers' config class.
+    What the config leaves out has the default of transformers' config class. Raises ValueError for sizes that no image can be cut into.
     """
     vision = config.get("vision_config")
     reader = _READERS.get(str(config.get("model_type")))
@@ -66,8 +73,11 @@ def images_in(tokens: int, each: int, model: str) -> int:
     Raises ValueError, which names the kind of `model`, for tokens that are no whole number of images.
     """
     if tokens % each:
+        lower = tokens // each * each
+        usable = f"{lower} or {lower + each}" if lower else f"{each}"
         raise ValueError(
-            f"an image of this {model} has {each} tokens, and {tokens} are no whole number of images"
+            f"image_tokens (--image-tokens): an image of this {model} has {each} tokens, and {tokens} are no whole number of images; "
+            f"{usable} can be used"
         )
     return tokens // each
 
@@ -78,9 +88,27 @@ def extra_tokens(tower: str, strategy: str) -> int:
 
 
 def sides_of(tokens: int, merge: int) -> tuple[int, int]:
-    """Rows and columns of patches of an image of any size that takes so many tokens, as square as it can be."""
-    high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
+    """Rows and columns of patches of an image of any size that takes so many tokens, as square as it can be.
+
+    Raises ValueError, with a number that can be used, for tokens whose sides would differ by more than a factor of 200.
+    """
+    high = _shorter(tokens)
     return high * merge, tokens // high * merge
+
+
+@lru_cache(maxsize=256)
+def _shorter(tokens: int) -> int:
+    """The shorter side of such an image, in tokens."""
+    root = isqrt(tokens)
+    for high in range(root, max(root - _TRIED, 0), -1):
+        if tokens > _MOST_OBLONG * high**2:
+            break
+        if tokens % high == 0:
+            return high
+    raise ValueError(
+        f"image_tokens (--image-tokens): no image of {tokens} tokens is known whose longer side is at most {_MOST_OBLONG} times the "
+        f"shorter; {root * (tokens // root)} can be used"
+    )
 
 
 def windows_of(tokens: int, merge: int, window: int) -> dict[int, int]:
@@ -101,6 +129,14 @@ def _cut(length: int, step: int) -> list[tuple[int, int]]:
 
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _divisor(vision: Mapping[str, Any], name: str, default: int) -> int:
+    """A size that others are divided by. Raises ValueError if it is no positive integer."""
+    value = vision.get(name, default)
+    if not _whole(value):
+        raise ValueError(f"config.json: vision_config.{name} must be a positive integer, not {value!r}")
+    return int(value)
 
 
 def _fixed(vision: Mapping[str, Any], clip: bool) -> dict[str, Any]:
@@ -131,6 +167,8 @@ def _llava(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None
     if fields["kind"] == SIGLIP and vision.get("vision_use_head", True):
         return None
     skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
+    if not (_whole(fields["image"]) and _whole(fields["patch"])):
+        return None
     patches = (fields["image"] // fields["patch"]) ** 2
     if not 0 <= skipped < fields["layers"] or select not in ("default", "full"):
         return None
@@ -152,7 +190,12 @@ def _gemma3(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | Non
 
 
 def _qwen2_5_vl(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None:
-    patch, merge = vision.get("patch_size", 14), vision.get("spatial_merge_size", 2)
+    patch, merge = _divisor(vision, "patch_size", 14), _divisor(vision, "spatial_merge_size", 2)
+    window = _divisor(vision, "window_size", 112)
+    if window < merge * patch:
+        raise ValueError(
+            f"config.json: vision_config.window_size must be at least spatial_merge_size times patch_size, {merge * patch}, not {window}"
+        )
     return Tower(
         kind=WINDOWED,
         layers=vision.get("depth", 32),
@@ -164,7 +207,7 @@ def _qwen2_5_vl(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower |
         activation=vision.get("hidden_act", "silu"),
         frames=vision.get("temporal_patch_size", 2),
         merge=merge,
-        window=vision.get("window_size", 112) // merge // patch,
+        window=window // merge // patch,
         whole=tuple(vision.get("fullatt_block_indexes", (7, 15, 23, 31))),
     )
 

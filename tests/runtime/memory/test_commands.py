@@ -15,6 +15,8 @@ from telepathy_runtime.memory import render
 from telepathy_runtime.memory.gpus import GPUS
 from telepathy_runtime.models import lookup, registry
 
+LLAMA = "meta-llama/Llama-3.2-1B"
+
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     code = main(list(arguments))
@@ -110,6 +112,31 @@ def test_estimate_of_a_pair(capsys: pytest.CaptureFixture[str]) -> None:
     assert code == 1 and "13.25 GiB of gradients that no optimizer uses" in out
     code, small = run_json(capsys, *pair, *how, "--adapter-params", "1000")
     assert small["peak_bytes"] < frozen["peak_bytes"]
+
+
+@pytest.mark.parametrize("option", [("--image-tokens", "576"), ("--tower", "frozen")])
+@pytest.mark.parametrize("command", ["estimate", "plan"])
+def test_a_pair_takes_no_options_for_images(
+    command: str, option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = ("llava-hf/llava-1.5-7b-hf", "--target", "meta-llama/Llama-3.1-8B")
+    code, _, err = run(capsys, command, *pair, *option)
+    assert code == 2 and "a pair reads text alone" in err
+
+
+def test_a_tower_needs_a_model_that_has_one(capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("estimate", "plan"):
+        for more in ((), ("--traced",)):
+            code, _, err = run(capsys, command, LLAMA, "--tower", "frozen", *more)
+            assert code == 2 and f"tower='frozen' (--tower): {LLAMA} has no tower that is modelled" in err
+
+
+@pytest.mark.parametrize("option", [("--image-tokens", "576"), ("--tower", "frozen")])
+def test_a_plan_of_many_models_reads_no_images(
+    option: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, err = run(capsys, "plan", "--regime", "lora", *option)
+    assert code == 2 and "need a model that reads images" in err and "meta-llama" not in err
 
 
 def test_plan_finds_the_batch_on_every_card(capsys: pytest.CaptureFixture[str]) -> None:

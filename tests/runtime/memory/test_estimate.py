@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from telepathy_runtime.memory.estimate import estimate
+from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.memory.gpus import gpu
 from telepathy_runtime.memory.instants import COMPONENTS
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import max_batch
+from telepathy_runtime.memory.states import states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError
@@ -335,6 +337,34 @@ def test_an_architecture_without_a_closed_form_is_an_error() -> None:
         estimate(registry.get("openai/gpt-oss-20b"), Workload())
 
 
+@pytest.mark.parametrize(
+    ("model", "how", "reason", "note"),
+    [
+        (LLAMA_1B, {"kernels": "adapters"}, "llama with kernels='adapters', but for", ""),
+        (
+            "llava-hf/llava-1.5-7b-hf",
+            {"image_tokens": 576, "objective": "dpo", "reference": "copy", "keep_outputs": False},
+            "llava with images and objective='dpo'",
+            "the reference's weights are not counted",
+        ),
+        (
+            "google/gemma-2-2b",
+            {"quantized": "nf4", "prepared": "norms", "autocast": True},
+            "gemma2 under autocast",
+            "what prepared='norms' makes float32 is counted as it is stored",
+        ),
+    ],
+)
+def test_a_lower_bound_says_why_the_rest_is_not_counted(
+    model: str, how: dict[str, Any], reason: str, note: str
+) -> None:
+    spec, work = registry.get(model), Workload(regime="lora", **how)
+    found = estimate_or_trace(spec, work)
+    assert not found.whole and reason in found.notes[0] and (not note or note in found.notes)
+    assert found.after_load == found.peak_allocated
+    assert found.after_load == states(spec, Workload(quantized=work.quantized)).weights
+
+
 def test_below_its_window_a_model_is_as_without_one() -> None:
     whole = registry.get(MISTRAL_7B)
     sliding = dataclasses.replace(whole, sliding_window=4096, sliding_layers=32)
@@ -360,6 +390,15 @@ def test_a_pair_refuses_what_it_does_not_model() -> None:
             estimate_pair(spec, spec, bad[0], bad[1], Adapter(1))
     with pytest.raises(UnknownOptionError, match="share_weights"):
         estimate_pair(spec, registry.get(QWEN_1B), read, write, Adapter(1), share_weights=True)
+
+
+@pytest.mark.parametrize("how", [{"image_tokens": 576}, {"tower": "frozen"}])
+def test_a_pair_reads_no_images(how: dict[str, Any]) -> None:
+    llava, llama = registry.get("llava-hf/llava-1.5-7b-hf"), registry.get(LLAMA_8B)
+    write = Workload(regime="frozen_grad")
+    for read, written in ((Workload(**how), write), (Workload(), write.but(**how))):
+        with pytest.raises(UnknownOptionError, match=r"a pair reads text alone.*known: image_tokens=0"):
+            estimate_pair(llava, llama, read, written, PerceiverBridge(llava.hidden, llama.hidden))
 
 
 def test_a_pair_checkpoints_every_layer() -> None:

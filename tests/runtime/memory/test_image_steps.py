@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import time
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.memory_families import spec_of
 from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import NotModelledError, UnknownOptionError
-from telepathy_runtime.models.towers import windows_of
+from telepathy_runtime.models.towers import sides_of, windows_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -208,6 +211,34 @@ def test_a_name_of_adapters_means_the_towers_matrices_too() -> None:
     assert both[0] - both[1] == 24 * 2 * 16 * 2 * 1024 * 4
 
 
+@pytest.mark.parametrize("name", ["fc1", "fc2", "out_proj"])
+def test_names_of_the_towers_matrices_are_not_taken_for_the_texts(name: str) -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    work = Workload(seq_len=1024, image_tokens=576, lora_targets=("q_proj", name), **LORA)
+    with pytest.raises(
+        NotModelledError, match=f"adapters on {name} of the tower of llava have no closed form"
+    ):
+        estimate(spec, work)
+    for how in (FROZEN, {"image_tokens": 0}, {"lora_targets": ("dense",)}):
+        with pytest.raises(UnknownOptionError, match=r"^lora_targets .*known: q_proj, .*down_proj") as seen:
+            estimate(spec, work.but(**how))
+        assert not isinstance(seen.value, NotModelledError)
+
+
+def test_adapters_on_a_towers_own_matrices_are_traced(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
+    text = sizes | {"num_key_value_heads": 2, "head_dim": 64, "vocab_size": 300}
+    config = config_of("llava", text, sizes | {"image_size": 64, "patch_size": 16})
+    config.save_pretrained(tmp_path)
+    names = ("q_proj", "v_proj", "fc1", "fc2", "out_proj")
+    work = Workload(
+        seq_len=64, image_tokens=16, lora_targets=names, transformers=transformers.__version__, **LORA
+    )
+    found = estimate_or_trace(spec_of(config), work, tmp_path)
+    assert found.whole and found.peak_allocated == traced(config, work).peak_allocated
+
+
 def test_checkpointing_sends_a_gradient_through_a_frozen_tower() -> None:
     spec = registry.get("llava-hf/llava-1.5-7b-hf")
     work = Workload(seq_len=1024, image_tokens=576, **TRAINER | FROZEN)
@@ -227,6 +258,51 @@ def test_windows(rows: int, columns: int, expected: dict[int, int]) -> None:
     assert sum(size * many for size, many in expected.items()) == rows * columns * 4
 
 
+@pytest.mark.parametrize("version", ["5.20.0", "5.24.0"])
+def test_a_note_names_the_version_that_is_counted(version: str) -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    found = estimate(spec, Workload(image_tokens=576, transformers=version))
+    expected = (
+        f"each sequence reads 1 image of 336 by 336 pixels; counted as transformers {version} runs llava"
+    )
+    assert expected in found.notes
+
+
+def test_errors_about_tokens_name_a_number_that_can_be_used() -> None:
+    spec = registry.get("llava-hf/llava-1.5-7b-hf")
+    for tokens, usable in ((500, "576"), (600, "576 or 1152")):
+        with pytest.raises(
+            UnknownOptionError, match=f"--image-tokens.*no whole number.*; {usable} can be used$"
+        ):
+            estimate(spec, Workload(seq_len=2000, image_tokens=tokens))
+    with pytest.raises(UnknownOptionError, match=r"--image-tokens.*use at most 500, or a longer seq_len"):
+        Workload(seq_len=500, image_tokens=576)
+
+
+def test_images_are_as_square_as_they_can_be() -> None:
+    for tokens in range(1, 3000):
+        high = max(each for each in range(1, int(tokens**0.5) + 1) if tokens % each == 0)
+        if tokens <= 200 * high**2:
+            assert sides_of(tokens, merge=2) == (2 * high, 2 * tokens // high)
+        else:
+            with pytest.raises(ValueError, match="can be used") as seen:
+                sides_of(tokens, merge=2)
+            usable = int(str(seen.value).split("; ")[1].split()[0])
+            rows, columns = sides_of(usable, merge=2)
+            assert tokens - 60 < usable < tokens and columns <= 200 * rows
+
+
+def test_huge_images_take_no_longer() -> None:
+    started = time.monotonic()
+    assert sides_of(10**18, merge=1) == (10**9, 10**9)
+    spec = spec_of(published("Qwen2.5-VL-3B"))
+    work = Workload(seq_len=10**18 + 9, image_tokens=10**18 + 9)  # a prime number
+    with pytest.raises(UnknownOptionError, match=r"--image-tokens.*; 1000000000000000000 can be used"):
+        estimate(spec, work)
+    assert estimate(spec, work.but(image_tokens=10**18)).peak_allocated > 10**18
+    assert time.monotonic() - started < 30
+
+
 def test_towers_and_jobs_without_a_closed_form() -> None:
     sizes = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 2}
     text = sizes | {"num_key_value_heads": 2, "head_dim": 64, "vocab_size": 300}
@@ -236,13 +312,17 @@ def test_towers_and_jobs_without_a_closed_form() -> None:
     with pytest.raises(NotModelledError, match="gemma3 with this tower"):
         estimate(spec, work)
     spec = spec_of(config_of("llava", text, tower))
-    for how in (
-        {"optimizer": "muon"},
-        {"hidden_states": True},
-        {"transformers": "5.19.0"},
-        {"shard": "fsdp", "ranks": 2},
+    for how, what in (
+        ({"optimizer": "muon"}, "optimizer='muon'"),
+        ({"hidden_states": True}, "hidden_states=True"),
+        ({"transformers": "5.19.0"}, "before transformers 5.20"),
+        ({"shard": "fsdp", "ranks": 2}, "shard='fsdp'"),
+        ({"packed": True}, "packed=True"),
+        ({"offload": ("optimizer",)}, "offload=optimizer"),
+        ({"kernels": "liger"}, "kernels='liger'"),
+        ({"objective": "grpo"}, "objective='grpo'"),
     ):
-        with pytest.raises(NotModelledError, match="llava with images"):
+        with pytest.raises(NotModelledError, match=f"llava with images (and )?{what} have no closed form"):
             estimate(spec, work.but(**how))
     with pytest.raises(NotModelledError, match="adapters on the tower"):
         estimate(spec, work.but(regime="lora", lora_targets=("all-linear",)))

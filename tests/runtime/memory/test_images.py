@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ import pytest
 from benchmarks.memory_families import error, spec_of
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.fallback import estimate_or_trace
-from telepathy_runtime.models import registry
-from telepathy_runtime.models.architectures import VISION
+from telepathy_runtime.models import lookup, registry
+from telepathy_runtime.models.architectures import VISION, ConfigError, counted_spec
 from telepathy_runtime.models.spec import UnknownOptionError
 
 torch = pytest.importorskip("torch")
@@ -137,6 +138,43 @@ def test_tokens_that_are_no_whole_number_of_images(tmp_path: Path) -> None:
         UnknownOptionError, match="an image of this llava has 16 tokens, and 17 are no whole number"
     ):
         estimate_or_trace(spec_of(config), job(image_tokens=IMAGE + 1), tmp_path)
+
+
+def test_images_in_packed_sequences_are_not_counted_as_one(tmp_path: Path) -> None:
+    config, work = config_of("llava"), job(image_tokens=IMAGE, packed=True)
+    config.save_pretrained(tmp_path)
+    found = estimate_or_trace(spec_of(config), work, tmp_path)
+    assert not found.whole
+    assert any("packed=True with image_tokens=16; known: packed=False" in note for note in found.notes)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"spatial_merge_size": 0}, "spatial_merge_size must be a positive integer, not 0"),
+        ({"patch_size": 0}, "patch_size must be a positive integer, not 0"),
+        ({"window_size": 0}, "window_size must be a positive integer, not 0"),
+        ({"window_size": 27}, "window_size must be at least spatial_merge_size times patch_size, 28, not 27"),
+    ],
+)
+def test_sizes_of_a_tower_are_checked(wrong: dict[str, int], message: str, tmp_path: Path) -> None:
+    config = config_of("qwen2_5_vl").to_dict()
+    config["vision_config"] |= wrong
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ConfigError, match=message):
+        lookup.find(str(tmp_path))
+    config["vision_config"] |= {"spatial_merge_size": 2, "patch_size": 14, "window_size": 28}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    tower = lookup.find(str(tmp_path)).vision
+    assert tower is not None and tower.window == 1
+
+
+@pytest.mark.parametrize("wrong", [{"patch_size": 0}, {"patch_size": [16, 16]}, {"image_size": [64, 64]}])
+def test_a_tower_of_llava_with_other_sizes_is_not_known(wrong: dict[str, Any]) -> None:
+    config = config_of("llava").to_dict()
+    assert counted_spec(config, "some/llava", 1000).vision is not None
+    config["vision_config"] |= wrong
+    assert counted_spec(config, "some/llava", 1000).vision is None
 
 
 def test_images_that_cannot_be() -> None:
