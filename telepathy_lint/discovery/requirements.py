@@ -29,10 +29,10 @@ _PIP = ("req", "reqs", "requirement", "env", "environment", "dependencies", "dep
 #: How the names of files begin that say how to install the project, and what is in those of scripts that install it.
 _INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
 _INSTALLING = ("install", "setup", "env")
-#: How the names of all these files end or begin. A folder of results may have many thousands of other files.
+#: How the names of all these files end or begin, and folders that hold some. A folder of results may have many thousands of other files.
 _ENDINGS = (".toml", ".cfg", ".py", ".lock", ".yml", ".yaml", ".txt", ".in", ".sh")
-_FOLDERS = ("requirements", "setup", "docker")
 _BEGINNINGS = ("readme", "install", "dockerfile", "containerfile", "setup", "getting", "requirements")
+_FOLDERS = ("requirements", "setup", "docker")
 #: A clause that ends with one of the releases of transformers 5.
 _END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"

@@ -84,10 +84,7 @@ _SETTLED = Decision(True)
 
 
 def samples_unasked(site: Site) -> bool:
-    """Whether the file generates with a model that is known to sample, or to ship settings of sampling, without stating it.
-
-    A repetition penalty that is left in greedy decoding does not count.
-    """
+    """Whether the file generates with a model that is known to sample, without stating how; a penalty in greedy decoding does not count."""
     if not ships_sampling(site):
         return False
     found = decision(site)

@@ -8,9 +8,9 @@ from functools import partial
 
 from telepathy_lint.sites import File, Site
 
-#: Names that programs find defined: by `site`, and by what runs them (notebooks, Databricks, Snakemake, kernprof, gettext).
+#: Names that programs find defined: by `site`, and by what runs or installs them (notebooks, Databricks, Snakemake, kernprof, icecream, gettext).
 _GIVEN = frozenset({
-    "exit", "quit", "copyright", "credits", "license", "display", "dbutils", "spark", "sc", "sqlContext", "snakemake", "profile", "_",
+    "exit", "quit", "copyright", "credits", "license", "display", "dbutils", "spark", "sc", "sqlContext", "snakemake", "profile", "ic", "_",
 })  # fmt: skip
 _DEFINED = frozenset(dir(builtins)) | _GIVEN
 #: Code that may define names which it does not write.
