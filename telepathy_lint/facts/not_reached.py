@@ -318,7 +318,13 @@ def is_beside_what_is_named(site: Site, project: Project) -> bool:
         return False
     if (project.once(_named_scripts) or 0) < _SOME or project.once(_imports_by_name):
         return False
-    return not is_named_elsewhere(path, project, in_trees=True)
+    return not _is_named(path, site, project)
+
+
+def _is_named(path: str, site: Site, project: Project) -> bool:
+    """Whether another file of the project names the site's file, in a drawing of the folders too."""
+    ask = partial(is_named_elsewhere, path, project, in_trees=True)
+    return site.file.remember("named elsewhere", ask)
 
 
 def is_left_over(site: Site, project: Project) -> bool:
@@ -331,8 +337,7 @@ def is_left_over(site: Site, project: Project) -> bool:
     if suffix != ".py" or stem.startswith(("__", "test", "conftest")) or stem in _PROGRAMS:
         return False
     # Asked first, because most files are named, and the search ends there.
-    ask = partial(is_named_elsewhere, path, project, in_trees=True)
-    if site.file.remember("named elsewhere", ask) or (project.once(_named_scripts) or 0) < _MANY:
+    if _is_named(path, site, project) or (project.once(_named_scripts) or 0) < _MANY:
         return False
     return not (is_defined(site) and "__main__" not in site.source.text and project.once(_imports_by_name))
 

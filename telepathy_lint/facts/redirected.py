@@ -29,8 +29,6 @@ _SET_OFFLINE = (
 #: What stands before, and behind, a name that is compared or looked up.
 _COMPARES, _COMPARED = r"(?:[=!]=| in|[\w)\]]\[)\Z", ("==", "!=", "in ", ":")
 _QUOTES = ("'", '"')
-#: Code that goes through the keys of a dict.
-_GOES_THROUGH = r"(?m)^[ \t]*for\b[^\r\n]+\bin\s+(?:\w+\()*[A-Z_]+(?:\.(?:items|keys)\(\))?\)*:"
 _DOCUMENTS = (".md", ".rst")
 
 
@@ -48,12 +46,23 @@ def is_an_alias(site: Site, names: Sequence[tuple[str, str]]) -> bool:
     given: list[ast.expr | None] = []
     if isinstance(holder, ast.Call):
         given = [*holder.args, *(each.value for each in holder.keywords)]
-    elif isinstance(holder, ast.Dict) and not occurs(_GOES_THROUGH, site.source.text):
+    elif isinstance(holder, ast.Dict) and is_only_looked_up(holder, site):
         given = holder.keys
     beside = site.file.remember(
         ("beside", holder), lambda: {each.value for each in given if isinstance(each, ast.Constant)}
     )
     return bool(names) and all(new in beside for _, new in names)
+
+
+def is_only_looked_up(node: ast.Dict, site: Site) -> bool:
+    """Whether a dict has a name, and nothing in the file goes through its keys or hands it on."""
+    assigned = site.context.scope.tree.parent.get(node)
+    target = assigned.targets[0] if isinstance(assigned, ast.Assign) else getattr(assigned, "target", None)
+    if not isinstance(target, ast.Name):
+        return False
+    name = re.escape(target.id)
+    used = rf"\bin\s+(?:\w+\()*{name}\b(?!\[)|\b{name}\.(?:items|keys)\(|\({name}\)"
+    return re.search(used, site.source.text) is None
 
 
 def is_redirected(site: Site, names: Sequence[tuple[str, str]]) -> bool:

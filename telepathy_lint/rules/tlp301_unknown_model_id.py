@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.in_tests import is_of_a_test
 from telepathy_lint.facts.out_of_use import is_bare
+from telepathy_lint.facts.redirected import is_only_looked_up
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -13,7 +13,6 @@ from telepathy_lint.rule import Meta, Rule, origin
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site, Value
 from telepathy_lint.sites.written_ids import status_of
-from telepathy_lint.source.occurs import occurs
 
 
 class UnknownModelId(Rule):
@@ -89,17 +88,9 @@ def other_case(model_id: str) -> str | None:
 
 def _is_looked_up(site: Site) -> bool:
     """Whether an id is a key of a dict of numbers, whose keys nothing goes through."""
-    parents = site.context.scope.tree.parent
-    holder = parents.get(site.node)
-    if not isinstance(holder, ast.Dict) or any(
-        not isinstance(each, ast.Constant) or isinstance(each.value, str) for each in holder.values
-    ):
-        return False
-    assigned = parents.get(holder)
-    target = assigned.targets[0] if isinstance(assigned, ast.Assign) else getattr(assigned, "target", None)
-    if not isinstance(target, ast.Name):
-        return False
-    name = re.escape(target.id)
-    return not occurs(
-        rf"\bin\s+(?:\w+\()*{name}\b(?!\[)|\b{name}\.(?:items|keys)\(|\({name}\)", site.source.text
+    holder = site.context.scope.tree.parent.get(site.node)
+    return (
+        isinstance(holder, ast.Dict)
+        and all(isinstance(each, ast.Constant) and not isinstance(each.value, str) for each in holder.values)
+        and is_only_looked_up(holder, site)
     )

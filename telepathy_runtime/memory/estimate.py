@@ -1,8 +1,8 @@
 """Peak memory of one model's job on one device, in closed form: no torch, microseconds, exact integers.
 
 The peak is the maximum over a few instants of a step. Each instant lists what is in memory, which explains
-the result. The formulas hold for transformers 4.46 and newer in eager PyTorch with 16-bit weights, or float32
-shards of FSDP. Not modelled, and an error if requested: autocast over whole float32 weights, torch.compile.
+the result. The formulas hold for transformers 4.46 and newer in eager PyTorch, with 16-bit weights or with float32
+ones under autocast, whole or in shards of FSDP. Not modelled: torch.compile.
 Estimates do not include the CUDA context, workspaces of kernels and fragmentation; `gpus` reserves memory for
 them.
 """

@@ -7,6 +7,7 @@ away, when the file is read strictly, and not otherwise.
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -2184,6 +2185,15 @@ def test_what_is_not_so_is_not_reported(
     (tmp_path / "unsure").mkdir()
     assert codes(tmp_path / "sure", at(sure, "transformers>=4.40"), case, strict=strict) == {rule}
     assert codes(tmp_path / "unsure", at(unsure, "transformers>=4.40"), case, strict=strict) == set()
+
+
+def test_the_cost_of_many_calls_beside_an_undefined_name_is_in_proportion(tmp_path: Path) -> None:
+    loads = "from transformers import AutoTokenizer\ntokenizer = AutoTokenizer.from_pretrained('gpt2')\n"
+    later = "def show():\n    return missing\nshow\n"
+    code = f"{loads}{later}" + "print(tokenizer.batch_encode_plus(['a']))\n" * 1200
+    start = time.process_time()
+    assert codes(tmp_path, at(code, "transformers>=4.40"), Case("TLP403", {}, {})) == {"TLP403"}
+    assert time.process_time() - start < 5  # it was 38 s where each call searched all before it
 
 
 def test_a_long_chain_with_an_undefined_name_is_read(tmp_path: Path) -> None:
