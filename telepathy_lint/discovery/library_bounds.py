@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from telepathy_lint.settings import UNKNOWN_RELEASE
 from telepathy_lint.settings.installs import newest_allowed
 
 Version = tuple[int, int]
@@ -52,9 +53,11 @@ _LISTED = (
     r"(?P<clauses>[^;#\n\"']*)"
 )
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
-#: A revision of a library in a git repository; only a tag tells the release.
-_REVISION = (
-    r"(?im)^[^#\n]*git\+[^\s#]*/(?P<name>trl|peft|accelerate|tokenizers)(?:\.git)?@(?P<revision>[\w.-]+)"
+#: A revision of a library in a git repository, for pip, poetry and uv; only a tag tells the release.
+_REVISED = r"(?P<name>transformers|trl|peft|accelerate|tokenizers)"
+_REVISION = rf"(?im)^[^#\n]*git\+[^\s#]*/{_REVISED}(?:\.git)?@(?P<revision>[\w.-]+)"
+_REVISION_IN_A_TABLE = (
+    rf"(?m)^[ \t]*{_REVISED}[ \t]*=[ \t]*\{{[^}}\n]*\brev[ \t]*=[ \t]*[\"'](?P<revision>[\w.-]+)"
 )
 #: What a document says: `torch==2.2.0`.
 _SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
@@ -95,10 +98,16 @@ def listed(texts: Iterable[str]) -> Bounds:
 
 
 def _checked_out(text: str) -> Iterator[tuple[str, Version]]:
-    for each in re.finditer(_REVISION, text) if "git+" in text else ():
+    for each in (
+        *(re.finditer(_REVISION, text) if "git+" in text else ()),
+        *(re.finditer(_REVISION_IN_A_TABLE, text) if "rev" in text else ()),
+    ):
         if re.fullmatch(_BRANCHES, each["revision"]) is None:
             tag = re.fullmatch(r"v?(\d{1,9}\.\d{1,9}[\d.]*)", each["revision"])
-            yield each["name"].lower(), (newest_allowed(f"=={tag[1]}") if tag is not None else None) or (0, 0)
+            yield (
+                each["name"].lower(),
+                (newest_allowed(f"=={tag[1]}") if tag is not None else None) or UNKNOWN_RELEASE,
+            )
 
 
 def said(texts: Iterable[str]) -> Bounds:
@@ -130,6 +139,11 @@ def _stated(text: str) -> list[re.Match[str]]:
                 found += [match] if match is not None else []
             at = lowered.find(name, end)
     return sorted(found, key=lambda each: each.start())
+
+
+def is_of_a_commit(bounds: Bounds) -> bool:
+    """Whether the project takes transformers from a commit, so that its release is not known."""
+    return bounds.get("transformers") == UNKNOWN_RELEASE
 
 
 def leave_out_5(bounds: Bounds) -> bool:

@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.discovery import library_bounds
-from telepathy_lint.discovery.config import Config, ConfigError, parse_toml
-from telepathy_lint.hints import Any, NamedTuple
-from telepathy_lint.settings import LAST_OF_4, Settings
+from telepathy_lint.discovery.config import Config
+from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
+from telepathy_lint.hints import NamedTuple
+from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE, Settings
 from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
@@ -65,7 +66,6 @@ class Target(NamedTuple):
         return tuple(map(int, self.version.split(".")))
 
 
-_ITSELF = r"(?i)\s*transformers(?![-_.\w])"
 #: The first release with this name. A lower bound below it (`transformers>=0.48`) is a mistake and is ignored.
 _FIRST = (2,)
 
@@ -85,7 +85,8 @@ class Declared(NamedTuple):
     @property
     def settled(self) -> Target | None:
         """The target, without transformers 5 where other libraries leave it out."""
-        target = self.target or self.told
+        of_a_commit = library_bounds.is_of_a_commit(self.bounds)
+        target = self.target or (None if of_a_commit else self.told)
         if target is None or not library_bounds.leave_out_5(self.bounds):
             return target
         if target.numbers >= (5,) or not target.admits_5:
@@ -97,7 +98,8 @@ class Declared(NamedTuple):
         """Settings for the project's own releases."""
         target = self.settled
         before_5 = library_bounds.leave_out_5(self.bounds)
-        newest = target.newest if target is not None else LAST_OF_4 if before_5 else None
+        commit = UNKNOWN_RELEASE if library_bounds.is_of_a_commit(self.bounds) else None
+        newest = target.newest if target is not None else commit or (LAST_OF_4 if before_5 else None)
         own = self.target or self.told
         others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new(self.bounds)
         bounds = library_bounds.with_trl(self.bounds, newest).items()
@@ -144,9 +146,10 @@ class Targets:
         inside = self._is_in_a_repository(parent)
         told = found.told or (above.told if inside else None)
         bounds = {**above.bounds, **found.bounds} if inside else found.bounds
-        if found.target is None and found.told is not None and _is_frozen(found.told, above.target):
-            return Declared(found.told, flash, told, bounds)
-        return Declared(found.target or above.target, flash, told, bounds)
+        target = found.target
+        if target is None and not library_bounds.is_of_a_commit(found.bounds):
+            target = found.told if _is_frozen(found.told, above.target) else above.target
+        return Declared(target, flash, told, bounds)
 
     def _is_in_a_repository(self, folder: str) -> bool:
         """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
@@ -158,9 +161,11 @@ class Targets:
         return self._inside[folder]
 
 
-def _is_frozen(told: Target, above: Target | None) -> bool:
+def _is_frozen(told: Target | None, above: Target | None) -> bool:
     """Whether the instructions of a folder ask for an older release than transformers 5, which the files above it allow."""
-    return above is not None and above.admits_5 and not told.admits_5 and told.numbers < (5,)
+    if told is None or above is None:
+        return False
+    return above.admits_5 and not told.admits_5 and told.numbers < (5,)
 
 
 def requirement_files(folder: str) -> list[str]:
@@ -322,7 +327,7 @@ def _text(path: str) -> str:
 def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:
     """The lowest versions that a file names, each with whether it allows transformers 5, where that ends, and the newest release."""
     if path.endswith("pyproject.toml"):
-        specifications = _from_pyproject(path, text)
+        specifications = listed_in_pyproject(path, text)
     else:
         start = _QUOTED if path.endswith("setup.py") else _LINE
         specifications = (
@@ -371,30 +376,3 @@ def lower_bound(requirement: str) -> str | None:
         if (match := re.match(_LOWER, part.strip().lstrip("(").strip()))
     ]
     return max(bounds, key=lambda version: tuple(map(int, version.split(".")))) if bounds else None
-
-
-def _from_pyproject(path: str, text: str) -> Iterator[str]:
-    try:
-        document = parse_toml(path, text.encode())
-    except ConfigError:
-        return  # not reported here: it is not our configuration file
-    project = _table(document, "project")
-    groups: list[Any] = [project.get("dependencies")]
-    for table in (project.get("optional-dependencies"), document.get("dependency-groups")):
-        groups += list(table.values()) if isinstance(table, dict) else []
-    for group in groups:
-        if isinstance(group, list):
-            yield from (item for item in group if isinstance(item, str) and re.match(_ITSELF, item))
-    poetry = _table(_table(document, "tool"), "poetry")
-    tables = [poetry.get("dependencies"), poetry.get("dev-dependencies")]
-    tables += [_table({"x": group}, "x").get("dependencies") for group in _table(poetry, "group").values()]
-    for table in tables:
-        value = table.get("transformers") if isinstance(table, dict) else None
-        version = value.get("version", value.get("tag")) if isinstance(value, dict) else value
-        if isinstance(version, str):
-            yield f"transformers {version if not version[:1].isdigit() else '==' + version}"
-
-
-def _table(table: dict[str, Any], key: str) -> dict[str, Any]:
-    value = table.get(key)
-    return value if isinstance(value, dict) else {}

@@ -7,6 +7,8 @@ from telepathy_lint.settings.selectors import Fixing
 
 #: Stands for the last release of transformers 4.
 LAST_OF_4 = (4, 999)
+#: Stands for the release of a commit, which its name does not tell.
+UNKNOWN_RELEASE = (0, 0)
 
 FixStyle = Literal["loader", "inline"]
 Five = Literal["", "admits", "needs"]
@@ -60,7 +62,7 @@ class Settings(NamedTuple):
     target_is_stated: bool = False
     #: Lowest trl version the code must run on ("0.20"), None where nobody says.
     target_trl: str | None = None
-    #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none.
+    #: The newest transformers release that the project's requirements allow, as (major, minor); None if they leave out none, UNKNOWN_RELEASE for a commit.
     newest: tuple[int, int] | None = None
     #: Whether a lock file beside the requirements says so.
     locked: bool = False
@@ -111,7 +113,7 @@ class Settings(NamedTuple):
     @property
     def is_before_5(self) -> bool:
         """Whether the project says what it runs on, and leaves out transformers 5."""
-        if self.newest is not None and self.newest < (5, 0):
+        if self.newest is not None and UNKNOWN_RELEASE < self.newest < (5, 0):
             return True
         return self.target_version is not None and not self.five
 
@@ -127,7 +129,8 @@ class Settings(NamedTuple):
     @property
     def unpinned(self) -> bool:
         """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
-        return self.flash_attention is not None and self.target_transformers is None and not self.is_before_5
+        states = self.is_before_5 or self.newest == UNKNOWN_RELEASE
+        return self.flash_attention is not None and self.target_transformers is None and not states
 
     @property
     def is_pinned(self) -> bool:
@@ -151,6 +154,7 @@ class Settings(NamedTuple):
             return self.strict or newest is None or newest >= since
         if not self.strict and self.stage == "others" and since >= (5, 0):
             return False
-        if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
+        is_decided = self.newest is not None and (self.newest == UNKNOWN_RELEASE or self.newest >= (5, 0))
+        if not self.strict and is_decided and self.is_below(since):
             return False
         return self.end is None or since < self.end

@@ -172,6 +172,8 @@ OLD_PPO = "from trl import PPOTrainer\nPPOTrainer(model)\n"
 OLD_INT8 = "from transformers import AutoModel\nfrom peft import prepare_model_for_int8_training\nprepare_model_for_int8_training(model)\n"
 WARMED = "from transformers import TrainingArguments\nTrainingArguments(output_dir='out', warmup_ratio=0.1)\n"
 LISTS_TRL = "[project]\nname = 'x'\ndependencies = ['transformers>=4.40', 'trl>=0.9']\n"
+LISTS_TF = LISTS_TRL.replace(">=4.40', 'trl>=0.9", "")
+AT_A_COMMIT = "git+https://github.com/huggingface/transformers.git@3760afb21c1f4c14aa48c41d1b025702777b1c53"
 LOCKS = '[[package]]\nname = "trl"\nversion = "{}"\n'
 NAMED_PIPELINE = (
     f"{WITH_QWEN}from transformers import TextGenerationPipeline\npipeline = TextGenerationPipeline(model=model, tokenizer=tokenizer)\n"
@@ -1928,6 +1930,21 @@ CASES = {
         "TLP404",
         {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@e536616888d51b\n"},
         {**file(OLD_INT8), "README.md": "", "requirements.txt": "transformers>=4.28\ngit+https://github.com/huggingface/peft.git@main\n"},
+    ),
+    "a commit of transformers": Case(
+        "TLP401",
+        {**file(WARMED), "README.md": "transformers >= 5.0.0", "requirements.txt": f"transformers @ {AT_A_COMMIT}\n"},
+        {**file(WARMED), "README.md": "transformers >= 5.0.0", "requirements.txt": "transformers\n"},
+    ),
+    "a commit of transformers below one of a release": Case(
+        "TLP401",
+        {"part/main.py": WARMED, "README.md": "", "requirements.txt": "transformers>=5\n", "part/requirements.txt": f"-e {AT_A_COMMIT}\n"},
+        {"part/main.py": WARMED, "README.md": "", "requirements.txt": "transformers>=5\n", "part/requirements.txt": "torch\n"},
+    ),
+    "a commit of transformers for uv": Case(
+        "TLP107",
+        {**file(OLD_CALL), "pyproject.toml": f"{LISTS_TF}[tool.uv.sources]\ntransformers = {{ git = 'https://x.y/z', rev = '3760afb' }}\n"},
+        {**file(OLD_CALL), "pyproject.toml": f"{LISTS_TF}[tool.uv.sources]\ntransformers = {{ git = 'https://x.y/z', rev = 'main' }}\n"},
     ),
     "a tag of a library": Case(
         "TLP404",
