@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from telepathy_lint.knowledge.before_5 import LIMITED, NEVER
 from telepathy_lint.settings import UNKNOWN_RELEASE
 from telepathy_lint.settings.installs import newest_allowed
 
@@ -19,34 +20,13 @@ _NEEDED: Mapping[str, tuple[Version, Version]] = {
     "tokenizers": ((0, 0), (0, 22)),
     "torch": ((0, 0), (2, 4)),
 }
-#: Stands for a release that does not exist yet (November 2026).
-_NEVER = (9999, 0)
-#: The same for libraries that leave out transformers 5, or huggingface-hub 1, in the metadata of their distributions.
-_LIMIT: Mapping[str, tuple[Version, Version]] = {
-    "datasets": ((0, 0), (2, 15)),
-    "sentence-transformers": ((0, 0), (5, 2)),
-    "sae-lens": ((0, 0), (6, 37)),
-    "llama-index-llms-huggingface": ((0, 0), (0, 8)),
-    "openrlhf": ((0, 3), (0, 9)),
-    "optimum": ((1, 18), (1, 23)),
-    "transformer-lens": ((2, 16), (3, 0)),
-    "vllm": ((0, 11), (0, 19)),
-    "gradio": ((5, 39), (5, 47)),
-    "langchain-huggingface": ((1, 0), (1, 2)),
-    "unbabel-comet": ((2, 0), _NEVER),
-    "flair": ((0, 13), _NEVER),
-    "adapters": ((0, 1), _NEVER),
-    "pyreft": ((0, 0), _NEVER),
-    "petals": ((1, 0), _NEVER),
-    "whisperx": ((3, 3), _NEVER),
-}
-_LEAVE_OUT_5 = {**_NEEDED, **_LIMIT}
+_LEAVE_OUT_5 = {**_NEEDED, **LIMITED}
 #: Those of them that keep transformers at one old release of 4.
 _HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
 _KNOWN = r"huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate"
 _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
 _NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
-_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in _LIMIT)
+_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in LIMITED)
 #: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
 _LISTED = (
     rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?(?P<name>{_KNOWN}|{_ANY_NAME}){_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
@@ -153,9 +133,9 @@ def leave_out_5(bounds: Bounds) -> bool:
 
 def _leaves_it_out(name: str, newest: Version | None) -> bool:
     """Whether a library's newest allowed release (None: the newest one of all) leaves out transformers 5."""
-    since, until = _LEAVE_OUT_5.get(name, (_NEVER, _NEVER))
+    since, until = _LEAVE_OUT_5.get(name, (NEVER, NEVER))
     if newest is None:
-        return since < until == _NEVER
+        return since < until == NEVER
     return since <= newest < until
 
 

@@ -1,4 +1,7 @@
-"""Whether a script is one of older libraries: it imports, or a module of the project does, what they lacked before transformers 5 came."""
+"""Whether a script is one of older libraries.
+
+It imports, or a module of the project does, what they lacked before transformers 5 came, or a library that leaves out transformers 5.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from telepathy_lint.hints import NamedTuple
+from telepathy_lint.knowledge.before_5 import MODULES_BEFORE_5
 from telepathy_lint.sites import Site
 
 _LIBRARIES = ("datasets", "peft", "transformers", "trl")
@@ -33,7 +37,7 @@ def _was_gone(symbol: str) -> bool:
 
 
 def is_of_old_libraries(site: Site) -> bool:
-    """Whether the file of a site fails at an import wherever transformers 5 is as new as the libraries around it.
+    """Whether the file of a site fails at an import wherever transformers 5 is as new as the libraries around it, or cannot be installed there.
 
     What such an import is told itself is no matter of the rest of the file, nor is what trl and peft removed.
     """
@@ -56,7 +60,10 @@ def _is_old(site: Site) -> bool:
     seen = {first}
     while pending:
         asker, symbol = pending.pop()
-        for path in modules.files(symbol, asker):
+        paths = modules.files(symbol, asker)
+        if not paths and symbol.partition(".")[0] in MODULES_BEFORE_5:
+            return True
+        for path in paths:
             if path in seen:
                 continue
             if len(seen) > _MOST_MODULES:

@@ -95,8 +95,8 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
 
 
 def _is_of_the_login(argument: Argument) -> bool:
-    """Whether a token is the one of the stored login, if any, which every release sends anyway."""
-    return all(value.kind == "const" and value.data in (True, False, None) for value in argument.values)
+    """Whether a token is the one of the stored login, if any, which every release sends anyway, or was blanked out."""
+    return all(value.kind == "const" and value.data in (True, False, None, "") for value in argument.values)
 
 
 def _logs_in(text: str) -> bool:

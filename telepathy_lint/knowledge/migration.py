@@ -108,6 +108,7 @@ LONG_GONE = frozenset(
     f"transformers.{name}"
     for name in [
         "AdamW",
+        "optimization.AdamW",
         "is_torch_tpu_available",
         "top_k_top_p_filtering",
         "configuration_auto",

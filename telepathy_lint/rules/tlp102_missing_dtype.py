@@ -32,14 +32,14 @@ class MissingDtype(Rule):
 
     Unless strict, the rule leaves out tests, models that get a quantization config, models whose own weights are trained, models that are
     cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and what a module loads only if it
-    is started itself, where other modules import it and nothing starts it. In scripts that are alone, with no project around them, it also
+    is started itself, where other modules import it and nothing starts it, and projects whose requirements list transformers without a release. In scripts that are alone, with no project around them, it also
     leaves out small models, of at most about 1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`,
     `t5-base`), and classes and tasks that usually have no others.
 
     In a project, unless strict, it only reports models that are known to have at least three billion parameters, by the registry, the id
     (`-7b`) or the only id that the file names. It leaves out:
 
-    - projects that may install transformers 5, also if their requirements list transformers without a release: they get the checkpoint's dtype
+    - projects that may install transformers 5: they get the checkpoint's dtype
     - projects that pin a release: their results are from float32
     - files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`
     - files that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and models that TransformerLens copies
@@ -103,9 +103,10 @@ class MissingDtype(Rule):
         follows = _PIPELINES_FOLLOW if piped else (5, 0)
         if target is not None and target >= follows and (ships_bfloat16(site) or not bare):
             return False
+        if settings.unpinned:
+            return False  # what a new installation gets follows the checkpoint
         if not bare and (
-            settings.five == "admits"  # what a new installation gets follows the checkpoint
-            or settings.unpinned
+            settings.five == "admits"  # so does it here
             or settings.is_pinned  # its results were measured in float32, and stay so
             or not is_heavy(site)
             or alternatives.is_the_other_arm(site)

@@ -18,7 +18,7 @@ class MissingAttnImplementation(Rule):
     """A model is loaded without an attention implementation.
 
     transformers then silently uses SDPA if the class supports it, and eager attention otherwise. The choice differs
-    between releases: for Gemma 2, 4.57 picks SDPA, which leaves out the soft-capping of its attention, and 5.21 picks eager
+    between releases: for Gemma 2, 4.48 to 5.20 pick SDPA, which leaves out the soft-capping of its attention, and 5.21 picks eager
     attention. FlashAttention is never chosen automatically.
     Which implementation can be used depends on the class, the dtype, the GPU and the installed packages; the loader checks
     all of them. transformers below 4.36 has no such argument: nothing is reported for a project that pins such a release.
@@ -85,7 +85,8 @@ def _chosen(site: Site, settings: Settings) -> str:
         return elsewhere
     name = (site.model_id or "").rpartition("/")[2]
     if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version):
-        return f"transformers 4.57 picks sdpa, which leaves out the soft-capping of {name or 'Gemma 2'}; eager applies it"
+        picking = sdpa.picking(settings.target_version)
+        return f"transformers {picking} pick sdpa, which leaves out the soft-capping of {name or 'Gemma 2'}; eager applies it"
     if site.model_id is not None and sdpa.always(site.model_id, ()):
         return f"transformers picks sdpa for {name}"
     return "transformers picks sdpa or eager, depending on the class and the release"

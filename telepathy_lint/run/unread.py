@@ -33,13 +33,13 @@ _OPEN_FIELD = r"""\b(?:[fF][rR]?|[rR][fF])(["'])(?:\{\{|\{[^{}]*\}|(?!\1)[^{}])*
 
 
 def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules | None) -> bool:
-    """Whether a syntax error is no mistake in a program.
+    """Whether a file or cell that cannot be read is no mistake in a program.
 
-    The syntax may be newer than this Python; the file may be a template, data, an old version or the cells of a notebook; and a notebook's cell may
+    It may be an old version, data or a template. The syntax may be newer than this Python; the file may be the cells of a notebook; and a notebook's cell may
     be a scrap that was never run, or one whose saved output is the error, or in a notebook for trying things (`test.ipynb`).
     """
     if "syntax error" not in error.message:
-        return False
+        return error.cell < 0 and _is_no_program(path, modules)
     line = _line(data, error) if error.cell < 0 else ""
     return (
         (error.cell >= 0 and (is_for_trying(path) or _is_a_scrap(data, error)))

@@ -762,6 +762,11 @@ CASES = {
         {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.46.1\n"},
         {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers==4.50.1\n"},
     ),
+    "soft-capping in a project of transformers 5": Case(
+        "TLP104",
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers>=5.5\n"},
+        {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers>=5.5,<5.20\n"},
+    ),
     "soft-capping in the newest release": Case(
         "TLP104",
         {**file(WITH_GEMMA), "README.md": "", "requirements.txt": "transformers\n"},
@@ -1225,6 +1230,36 @@ CASES = {
         "TLP107",
         at(f"from transformers import AdamW\n{OLD_CALL}", "transformers>=4.28"),
         at(f"from transformers import Adafactor\n{OLD_CALL}", "transformers>=4.28"),
+    ),
+    "a script of older transformers, by a module": Case(
+        "TLP107",
+        at(f"from transformers.optimization import AdamW\n{OLD_CALL}", "transformers>=4.28"),
+        at(f"from transformers.optimization import Adafactor\n{OLD_CALL}", "transformers>=4.28"),
+    ),
+    "a library that cannot be installed beside transformers 5": Case(
+        "TLP401",
+        {**file(f"import steering_vectors\n{WARMED}", a=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+        {**file(f"import steering_vectors\n{WARMED}", steering_vectors=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+    ),
+    "such a library in a module that the script imports": Case(
+        "TLP107",
+        {**file(f"from steered import load\n{OLD_CALL}", steered="from steering_vectors import train\n"), "README.md": ""},
+        {**file(f"from steered import load\n{OLD_CALL}", steered="from steering import train\n"), "README.md": ""},
+    ),
+    "a token that was blanked out, where it is ignored": Case(
+        "TLP107",
+        {**file(f"TOKEN = ''\n{OLD_TOKENIZER}, use_auth_token=TOKEN)\n", other=""), "README.md": ""},
+        {**file(f"TOKEN = 'hf_a'\n{OLD_TOKENIZER}, use_auth_token=TOKEN)\n", other=""), "README.md": ""},
+    ),
+    "a script alone that gets the newest release": Case(
+        "TLP102",
+        {**file(BARE), "requirements.txt": "transformers\n"},
+        file(BARE),
+    ),
+    "a language's BERT": Case(
+        "TLP104",
+        file(BARE.replace("AutoModelForCausalLM", "AutoModel").replace("(name", "('csebuetnlp/banglabert_small'")),
+        file(BARE.replace("AutoModelForCausalLM", "AutoModel").replace("(name", "('csebuetnlp/bangla_small'")),
     ),
     "a cache that is a tuple": Case(
         "TLP410",
@@ -2265,6 +2300,9 @@ def test_the_import_that_fails_and_what_trl_removed_are_reported(
         ("vllm>=0.6", True),
         ("adapters-of-mine==1.0", True),
         ("flair", False),
+        ("steering_vectors", False),
+        ("spacy-transformers==1.3.9", False),
+        ("circuit-tracer==0.4.0", True),
         ("flair==0.11.3", True),
         ("petals>=2.0", False),
         ("pyreft==0.1.0", False),

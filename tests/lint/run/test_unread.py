@@ -69,6 +69,7 @@ CASES = {
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
     "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
     "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),
+    "a text in an archive": ("old/run.ipynb", "x = 1\n", "cold/run.ipynb", "x = 1\n"),
     "what a model wrote": ("data/generated_code/run.py", f"{LOAD}{BROKEN}\n", "src/run.py", f"{LOAD}{BROKEN}\n"),
 }  # fmt: skip
 if sys.version_info < (3, 12):
