@@ -19,6 +19,7 @@ _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 #: A tag of a repository of transformers, or of a fork, without the name before it.
 _FORK = r"(?im)^[ \t]*(?:-e[ \t]+|--editable[= \t])?git\+[^\s#]*/transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
+_LOCKED_BY_PIPENV = r'"transformers": \{[^{}]*"version": "==(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: FlashAttention, or the package that provides its kernels; and a command that installs it.
 _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
 _INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
@@ -194,7 +195,8 @@ def declared_in(folder: str) -> Declared:
         if "transformers" not in lowered:
             continue
         if path.endswith(".lock"):
-            versions = [found["version"] for found in re.finditer(_LOCKED, text)]
+            pattern = _LOCKED_BY_PIPENV if path.endswith("Pipfile.lock") else _LOCKED
+            versions = [found["version"] for found in re.finditer(pattern, text)]
             locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
             declared += [Target(each[0], path, *each[1:]) for each in _versions(path, text)]
@@ -281,7 +283,7 @@ def _explained(folder: str, names: list[str]) -> Iterator[str]:
 
 
 def _candidates(folder: str, names: list[str]) -> Iterator[str]:
-    fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock")
+    fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
     for name in names:
         path = os.path.join(folder, name)
         lowered = name.lower()

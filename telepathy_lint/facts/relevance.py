@@ -146,9 +146,13 @@ def cuts_ends(text: str) -> bool:
     return bool(lengths) and all(each.isdigit() and int(each) <= _FEW_TOKENS for each in lengths)
 
 
+#: The name that holds what an entry of an example gets: `"labels": name.input_ids`.
+_GIVES = r"[\"']{}[\"']\]?[ \t]*[:=](?!=)[ \t]*(\w+)"
+
+
 def has_real_ends(text: str) -> bool:
     """Whether the text shows that training texts end with the end-of-sequence token."""
-    if occurs(_DROPS_ENDS, text):
+    if occurs(_DROPS_ENDS, text) or _has_labels_apart(text):
         return False
     ends = "|".join([_EOS, *map(re.escape, end_tokens(ids_in(text) or (text,)))])
     for line in text.splitlines():
@@ -156,3 +160,14 @@ def has_real_ends(text: str) -> bool:
         if re.search(ends, code) and re.search(ends, re.sub(_NO_END, "", code)):
             return True
     return False
+
+
+def _has_labels_apart(text: str) -> bool:
+    """Whether a file gives the labels other tokens than the inputs: the collator replaces the labels, so an end that is in them is in no loss."""
+    if '"labels"' not in text and "'labels'" not in text:
+        return False
+    inputs, labels = (set(re.findall(_GIVES.format(key), text)) for key in ("input_ids", "labels"))
+    if not inputs or not labels or inputs & labels:
+        return False
+    copied = "|".join(map(re.escape, [*inputs, "input_ids"]))
+    return not any(re.search(rf"\b{each}[ \t]*=(?!=)[^\r\n]*\b(?:{copied})\b", text) for each in labels)

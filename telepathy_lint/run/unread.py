@@ -25,6 +25,10 @@ _TO_FILL = (
 )
 #: A line of a notebook in a script: a command of the shell, or a magic.
 _OF_A_NOTEBOOK = r"\s*(?:!|%%?)\s?[A-Za-z]"
+#: A command of pip that Colab runs without a mark, and what Colab writes at the top of a notebook that it exports as a script.
+_COMMAND = r"\s*(?:pip3?|conda|apt(?:-get)?)[ \t]+(?:-\w+[ \t]+)*(?:install|uninstall)\b"
+_FROM_COLAB = b"colab.research.google.com/"
+_LINES_OF_THE_HEAD = 12
 _PLACEHOLDER = r"\{\{|\}\}|\{%|<%|<<<<<<<|>>>>>>>"
 #: Definitions with type parameters and aliases, which Python 3.12 has introduced.
 _OF_3_12 = r"\s*(?:type\s+\w+\s*(?:\[.*\])?\s*=|(?:async\s+)?def\s+\w+\[|class\s+\w+\[)"
@@ -45,7 +49,7 @@ def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules |
         (error.cell >= 0 and (is_for_trying(path) or _is_a_scrap(data, error)))
         or _is_newer(error, line)
         or re.search(_PLACEHOLDER, line) is not None
-        or (error.cell < 0 and re.match(_OF_A_NOTEBOOK, line) is not None)
+        or (error.cell < 0 and _is_of_a_notebook(line, data))
         or _is_no_program(path, modules)
     )
 
@@ -53,6 +57,14 @@ def is_no_finding(path: str, data: bytes, error: SourceError, modules: Modules |
 def _line(data: bytes, error: SourceError) -> str:
     lines = data.decode("utf-8", "replace").splitlines()
     return lines[error.line - 1] if error.line <= len(lines) else ""
+
+
+def _is_of_a_notebook(line: str, data: bytes) -> bool:
+    """Whether a line of a script is a command of the notebook that it was exported from."""
+    if re.match(_OF_A_NOTEBOOK, line) is not None:
+        return True
+    head = data.split(b"\n", _LINES_OF_THE_HEAD)[:_LINES_OF_THE_HEAD]
+    return re.match(_COMMAND, line) is not None and any(_FROM_COLAB in each for each in head)
 
 
 def _is_newer(error: SourceError, line: str) -> bool:

@@ -172,6 +172,7 @@ OLD_PPO = "from trl import PPOTrainer\nPPOTrainer(model)\n"
 OLD_INT8 = "from transformers import AutoModel\nfrom peft import prepare_model_for_int8_training\nprepare_model_for_int8_training(model)\n"
 WARMED = "from transformers import TrainingArguments\nTrainingArguments(output_dir='out', warmup_ratio=0.1)\n"
 LISTS_TRL = "[project]\nname = 'x'\ndependencies = ['transformers>=4.40', 'trl>=0.9']\n"
+PIPENV = '{"default": {"transformers": {"hashes": ["sha256:a"], "index": "pypi", "version": "==0"}}}'
 LISTS_TF = LISTS_TRL.replace(">=4.40', 'trl>=0.9", "")
 AT_A_COMMIT = "git+https://github.com/huggingface/transformers.git@3760afb21c1f4c14aa48c41d1b025702777b1c53"
 LOCKS = '[[package]]\nname = "trl"\nversion = "{}"\n'
@@ -1275,6 +1276,26 @@ CASES = {
         "TLP202",
         file(ENDS.replace("gpt2", "Qwen/Qwen-7B-Chat").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
         file(ENDS.replace("gpt2", "Qwen/Qwen1.5-7B-Chat").replace("+ tokenizer.eos_token", "+ '<|im_end|>'")),
+    ),
+    "ends in labels that the collator replaces": Case(
+        "TLP202",
+        file(ENDS + "inputs = tokenizer(text)\nanswers = tokenizer(text)\nrow = {'input_ids': inputs.input_ids, 'labels': answers.input_ids}\n"),
+        file(ENDS + "inputs = tokenizer(text)\nanswers = inputs['input_ids'][:]\nrow = {'input_ids': inputs.input_ids, 'labels': answers}\n"),
+    ),
+    "ends in labels of their own": Case(
+        "TLP202",
+        file(ENDS + "row['input_ids'] = asked\nrow['labels'] = answered\n"),
+        file(ENDS + "row['input_ids'] = asked\nrow['labels'] = asked\n"),
+    ),
+    "a lock file of pdm": Case(
+        "TLP401",
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "pdm.lock": LOCKS.replace("trl", "transformers").format("5.5.4")},
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "pdm.lock": LOCKS.replace("trl", "transformers").format("5.20.0")},
+    ),
+    "a lock file of pipenv": Case(
+        "TLP401",
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.5.4")},
+        {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.20.0")},
     ),
     "an old name beside the present one": Case(
         "TLP302",

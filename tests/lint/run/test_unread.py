@@ -66,6 +66,7 @@ CASES = {
         "run.ipynb", notebook(cell("def f(x):\n    YOUR CODE HERE", 2)), "run.ipynb", notebook(cell("def f(x):\n    return x y", 2))
     ),
     "a script of a notebook's cells": ("run.py", f"{LOAD}!pip install -q peft\n", "run.py", f"{LOAD}pip install -q peft\n"),
+    "a script that Colab exported": ("run.py", f'"""Original file is at https://colab.research.google.com/a"""\n{LOAD}pip install x\n', "run.py", f"{LOAD}pip install x\n"),
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),
     "a conflict of a merge": ("run.py", f"{LOAD}<<<<<<< HEAD\n", "run.py", f"{LOAD}< HEAD\n"),
     "an archive": ("old/run.py", f"{LOAD}{BROKEN}\n", "cold/run.py", f"{LOAD}{BROKEN}\n"),
