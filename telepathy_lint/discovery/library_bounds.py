@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.settings.installs import newest_allowed
+from telepathy_lint.source.occurs import lower_case
 
 Version = tuple[int, int]
 #: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
@@ -117,9 +118,7 @@ def locked(texts: Iterable[str]) -> Bounds:
 
 def _stated(text: str) -> list[re.Match[str]]:
     """The libraries that a document names with a version; `re` alone would take many times as long."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        return list(re.finditer(_SAID, text))  # with a letter whose lower case is longer, offsets differ
+    lowered = lower_case(text)
     found: list[re.Match[str]] = []
     for name in _NAMES:
         at = lowered.find(name)
