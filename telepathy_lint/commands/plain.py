@@ -72,13 +72,18 @@ class _Options:
                 rest.append(argument)
                 continue
             ended = bool(rest)
-            flag, equals, value = argument.partition("=")
+            if argument.startswith("--"):
+                flag, equals, value = argument.partition("=")
+                attached = bool(equals)
+            else:
+                flag, value = argument[:2], argument[2:]
+                attached = bool(value)
             option = self.known.get(flag)
-            if option is None or (equals and not flag.startswith("--")):
+            if option is None or (value.startswith("=") and not flag.startswith("--")):
                 raise _Unclear
             if option.action not in _FLAGS:
-                self._store(option, value if equals else next(waiting, "-"))
-            elif equals:
+                self._store(option, value if attached else next(waiting, "-"))
+            elif attached:
                 raise _Unclear
             else:
                 self.values[option.name] = _FLAGS[option.action]

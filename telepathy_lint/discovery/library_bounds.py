@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from telepathy_lint.knowledge.before_5 import LIMITED, NEVER
 from telepathy_lint.settings import UNKNOWN_RELEASE
 from telepathy_lint.settings.installs import newest_allowed
+from telepathy_lint.source.occurs import lower_case
 
 Version = tuple[int, int]
 #: Library -> the newest release that is allowed, as (major, minor); None if newer ones are not left out.
@@ -24,13 +25,14 @@ _LEAVE_OUT_5 = {**_NEEDED, **LIMITED}
 #: Those of them that keep transformers at one old release of 4.
 _HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
 _KNOWN = r"huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate"
+#: Those of the known ones that do not leave out transformers 5.
+_OTHERS = ("trl", "peft", "accelerate")
 _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
 _NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
-_ANY_NAME = "|".join(each.replace("-", "[-_]") for each in LIMITED)
-#: A line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
-_LISTED = (
-    rf"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?(?P<name>{_KNOWN}|{_ANY_NAME}){_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?"
-    r"(?P<clauses>[^;#\n\"']*)"
+#: What a line or a quoted item of a requirement file has before and behind the name, with the forms of pip, conda and poetry.
+_BEFORE_LISTED = r"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?"
+_BEHIND_LISTED = (
+    rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
 )
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: A revision of a library in a git repository, for pip, poetry and uv; only a tag tells the release.
@@ -72,9 +74,19 @@ def listed(texts: Iterable[str]) -> Bounds:
         **_bounds(
             each for text in texts if " install " in text for each in _stated(re.sub(r"#[^\n]*", "", text))
         ),
-        **_bounds(each for text in texts for each in re.finditer(_LISTED, text)),
+        **_bounds(_items(texts)),
         **{name: newest for text in texts for name, newest in _checked_out(text)},
     }
+
+
+def _items(texts: list[str]) -> Iterator[re.Match[str]]:
+    """The lines and quoted items of requirement files that name a library. They have few of the names; compiling all takes longer."""
+    lowered = [lower_case(text).replace("_", "-") for text in texts]
+    names = [name for name in (*_OTHERS, *_LEAVE_OUT_5) if any(name in each for each in lowered)]
+    if names:
+        written = "|".join(names).replace("-", "[-_]").replace("torch", "(?:py)?torch")
+        for text in texts:
+            yield from re.finditer(f"{_BEFORE_LISTED}(?P<name>{written}){_BEHIND_LISTED}", text)
 
 
 def _checked_out(text: str) -> Iterator[tuple[str, Version]]:
@@ -106,9 +118,7 @@ def locked(texts: Iterable[str]) -> Bounds:
 
 def _stated(text: str) -> list[re.Match[str]]:
     """The libraries that a document names with a version; `re` alone would take many times as long."""
-    lowered = text.lower()
-    if len(lowered) != len(text):
-        return list(re.finditer(_SAID, text))  # with a letter whose lower case is longer, offsets differ
+    lowered = lower_case(text)
     found: list[re.Match[str]] = []
     for name in _NAMES:
         at = lowered.find(name)

@@ -12,6 +12,7 @@ from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE, Settings
 from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
+from telepathy_lint.source.occurs import lower_case
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
 _LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
@@ -20,9 +21,9 @@ _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _FORK = r"(?im)^[ \t]*(?:-e[ \t]+|--editable[= \t])?git\+[^\s#]*/transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 _LOCKED = r'name = "transformers"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 _LOCKED_BY_PIPENV = r'"transformers": \{[^{}]*"version": "==(?P<version>\d{1,9}(?:\.\d{1,9})*)'
-#: FlashAttention, or the package that provides its kernels; and a command that installs it.
+#: FlashAttention, or the package that provides its kernels; and a command that installs it, in lower case.
 _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
-_INSTALLS_FLASH_ATTENTION = r"(?i)install[^\r\n]{0,300}flash[-_ ]?att"
+_INSTALLED = r"install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
 #: Requirement files of conda, and those of pip beside the ones with "requirements" in their names.
@@ -189,7 +190,7 @@ def declared_in(folder: str) -> Declared:
     lists, flash = False, False
     for path in _candidates(folder, names):
         text = _text(path)
-        lowered = text.lower()
+        lowered = lower_case(text)
         (locks if path.endswith(".lock") else texts).append(text)
         flash = flash or _names_flash_attention(text, lowered)
         if "transformers" not in lowered:
@@ -210,7 +211,7 @@ def declared_in(folder: str) -> Declared:
     bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts), **library_bounds.locked(locks)}
     if not lists:
         return Declared(target, None, told, bounds)
-    flash = flash or any(map(_installs_flash_attention, _explained(folder, names)))
+    flash = flash or any(re.search(_INSTALLED, lower_case(each)) for each in _explained(folder, names))
     return Declared(target, flash, told, bounds)
 
 
@@ -271,15 +272,11 @@ def _names_flash_attention(text: str, lowered: str) -> bool:
     return ("flash" in lowered or "kernels" in lowered) and re.search(_FLASH_ATTENTION, text) is not None
 
 
-def _installs_flash_attention(text: str) -> bool:
-    return "flash" in text.lower() and re.search(_INSTALLS_FLASH_ATTENTION, text) is not None
-
-
 def _explained(folder: str, names: list[str]) -> Iterator[str]:
-    """The installation instructions: FlashAttention is often installed separately, after torch."""
+    """The installation instructions that say "flash": FlashAttention is often installed separately, after torch."""
     for name in names:
         if name.lower().startswith(("readme", "install", "dockerfile")) or name.endswith(".sh"):
-            yield _text(os.path.join(folder, name))
+            yield _text(os.path.join(folder, name), b"flash")
 
 
 def _candidates(folder: str, names: list[str]) -> Iterator[str]:
@@ -315,14 +312,18 @@ def _gives_instructions(name: str) -> bool:
     return any(word in last for word in _INSTALLING)
 
 
-def _text(path: str) -> str:
+def _text(path: str, word: bytes = b"") -> str:
+    """The text of a file; empty if it cannot be read, or does not have the word in any case."""
     try:
         with open(path, "rb", buffering=0) as file:
             data = file.read()
     except OSError:
         return ""
     # PowerShell writes `pip freeze > requirements.txt` in UTF-16.
-    text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace")
+    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+    if word and not wide and word not in data.lower():
+        return ""
+    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
@@ -342,9 +343,8 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tup
         if version is not None:
             below_5 = has_upper(specification) and re.search(_BELOW_5, specification) is not None
             yield version, not below_5, _end(specification), newest_allowed(specification)
-    for fork in re.finditer(_FORK, text) if "git+" in text.lower() else ():
-        version = fork["version"]
-        yield version, version.startswith("5."), None, newest_allowed(f"=={version}")
+    for fork in re.finditer(_FORK, text) if "git+" in lower_case(text) else ():
+        yield fork["version"], fork["version"][:2] == "5.", None, newest_allowed(f"=={fork['version']}")
 
 
 def _end(requirement: str) -> str | None:

@@ -270,12 +270,21 @@ def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> b
     )
     for files in (project.texts, project.python):
         for each, data in files():
-            if each == path or word not in data:
+            if word not in data or each == path:
                 continue
             text = data if in_trees or files == project.python else re.sub(_OF_A_TREE, b"", data)
-            if re.search(named, text, re.MULTILINE):
+            if any(re.search(named, line, re.MULTILINE) for line in _lines_with(word, text)):
                 return True
     return False
+
+
+def _lines_with(word: bytes, data: bytes) -> Iterator[bytes]:
+    """The lines that contain a word: few of a file do, and the others need no search."""
+    at = data.find(word)
+    while at >= 0:
+        end = data.find(b"\n", at)
+        yield data[data.rfind(b"\n", 0, at) + 1 : end if end >= 0 else len(data)]
+        at = data.find(word, end) if end >= 0 else -1
 
 
 def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:

@@ -113,6 +113,6 @@ def _is_set_offline(project: Project) -> bool:
         TooLargeError: the project is too large to be searched.
     """
     return any(
-        b"_OFFLINE" in data and not path.endswith(_DOCUMENTS) and re.search(_SET_OFFLINE, data) is not None
+        not path.endswith(_DOCUMENTS) and b"_OFFLINE" in data and re.search(_SET_OFFLINE, data) is not None
         for path, data in project.texts()
     )

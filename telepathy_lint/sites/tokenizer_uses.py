@@ -13,6 +13,7 @@ from telepathy_lint.knowledge.migration import TOKENIZER_ARGUMENTS, TOKENIZER_AT
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.sites.loads import loads_of
 from telepathy_lint.sites.site import Site
+from telepathy_lint.source.occurs import lower_case
 
 _NAMED_SO = r"(?:\w*_)?(?:tokenizer|tok|tokeniser)(?:_\w+|\d)?"
 TEMPLATE = "apply_chat_template"
@@ -21,7 +22,7 @@ TEMPLATE = "apply_chat_template"
 def find(file: File) -> Iterator[Site]:
     """Each call; the first of `classes` is `transformers.<method>`, or `transformers.tokenizer` for a call of the object itself."""
     tree = file.tree
-    if "tok" not in tree.text.lower():
+    if "tok" not in lower_case(tree.text):
         return
     for node, method in file.uses.method_calls(*TOKENIZER_METHODS, TEMPLATE):
         context = tree.context_of(node)

@@ -65,7 +65,7 @@ def matches(pattern: str, text: str) -> bool:
 
     An alternative is only compiled if the text begins as it does; compiling a list of names takes longer than a search.
     """
-    lowered = text.lower() if pattern.startswith(_IGNORING_CASE) else text
+    lowered = lower_case(text) if pattern.startswith(_IGNORING_CASE) else text
     return any(
         lowered.startswith(each.word)
         and (lowered == each.word if each.pattern is None else re.fullmatch(each.pattern, text) is not None)
@@ -76,17 +76,27 @@ def matches(pattern: str, text: str) -> bool:
 def places(pattern: str, text: str) -> Iterator[int]:
     """The offsets where the pattern matches, alternative by alternative; matches that overlap count too.
 
-    The pattern must not ignore case, because the lower-case form of a text can be longer.
+    The pattern must not ignore case.
     """
     assert not pattern.startswith(_IGNORING_CASE)
     for alternative in _alternatives(pattern):
         yield from alternative.places(text)
 
 
+def lower_case(text: str) -> str:
+    """The text with its ASCII letters in lower case.
+
+    If a text has other characters, `str.lower` takes three times as long, because their lower-case forms may be longer.
+    """
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
 @lru_cache(maxsize=1)
 def _lowered(text: str) -> str:
     """The text in lower case; many questions are asked about one file before the next."""
-    return text.lower()
+    return lower_case(text)
 
 
 @lru_cache(maxsize=1000)  # some patterns contain names from the source

@@ -26,6 +26,7 @@ USUAL = [
     ["--select", "TLP101,TLP102", "--select=TLP103", "--output-format", "json", "a"],
     ["--config", "jobs = 2", "--config", "strict = true", "--isolated"],
     ["--per-file-ignores", "tests/*:TLP101", "-j", "2", "-"],
+    ["-j2", "-oreport.json", "-ofolder/a=b", "a.py"],
 ]
 UNCLEAR = [
     ["--help"],
@@ -38,7 +39,8 @@ UNCLEAR = [
     ["--fix=yes"],
     ["-j=2"],
     ["-nq"],
-    ["-j2"],
+    ["-jmany"],
+    ["-o-"],
     ["--no-cach"],
     ["a.py", "--fix", "b.py"],
     ["--", "-a.py"],
@@ -63,7 +65,7 @@ def test_other_commands_are_left_to_argparse() -> None:
 WORDS = st.sampled_from(
     [
         "a.py", "-", "", "--", "--fix", "--no-fix", "--diff", "-n", "-q", "-qn", "--select", "--select=TLP1", "TLP101", "--jobs", "-j",
-        "3", "-3", "--jobs=2", "--color", "never", "--color=always", "--exclude", "x y", "--baseline", "--no-cache=1", "-h", "--isolated",
+        "3", "-3", "-j3", "-j=3", "-oa", "-oa b", "-o-a", "-nj3", "--jobs=2", "--color", "never", "--color=always", "--exclude", "x y", "--baseline", "--no-cache=1", "-h", "--isolated",
     ]
 )  # fmt: skip
 
