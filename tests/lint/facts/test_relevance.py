@@ -1297,6 +1297,16 @@ CASES = {
         {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.5.4")},
         {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.20.0")},
     ),
+    "a script that another one writes": Case(
+        "TLP401",
+        {**at(WARMED, "transformers>=4.40"), "make.py": "path = Path('main.py')\nwith open(path, 'w') as file:\n    file.write(text)\n"},
+        {**at(WARMED, "transformers>=4.40"), "make.py": "path = Path('main.py')\nwith open(path, 'r') as file:\n    file.read()\n"},
+    ),
+    "a script that another one writes, by its path": Case(
+        "TLP107",
+        {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').write_text(text)\n"},
+        {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').read_text(text)\n"},
+    ),
     "an old name beside the present one": Case(
         "TLP302",
         file(f"os.environ['HF_HUB_OFFLINE'] = '1'\n{HEAD}MODEL_SIZES = {{'{OLD_ID}': 8, 'meta-llama/Llama-3.1-8B': 8}}\n"),
