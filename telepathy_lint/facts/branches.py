@@ -17,15 +17,15 @@ def is_of_other_names(site: Site, offset: int) -> bool:
     """
     tree = site.context.scope.tree
     calls = calls_at(tree, offset)
-    loaded = set(_compared_around(site.node, tree.parent)) if calls else set()
+    loaded = set(compared_around(site.node, tree.parent)) if calls else set()
     compared = {variable for variable, _ in loaded}
     return bool(loaded) and any(
-        each[0] in compared and each not in loaded for each in _compared_around(calls[0], tree.parent)
+        each[0] in compared and each not in loaded for each in compared_around(calls[0], tree.parent)
     )
 
 
-def _compared_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, str]]:
-    """The variables, by their last names, that conditions around a node compare, and the texts they must have or contain."""
+def compared_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, str]]:
+    """The variables, by their last names, that conditions around a node compare, and the texts, in lower case, that they must have or contain."""
     while (above := parents.get(node)) is not None:
         if isinstance(above, ast.If) and node in above.body:
             for each in ast.walk(above.test):

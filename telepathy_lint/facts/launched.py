@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from telepathy_lint.facts import start_commands
+from telepathy_lint.facts.branches import compared_around
 from telepathy_lint.facts.start_commands import may_name
 from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project, TooLargeError
@@ -223,8 +224,11 @@ def _launched_by(site: Site) -> Launched | None:
     for name in dict.fromkeys(map(start_commands.last_name, entries)):
         found |= project.about(name, launches_naming) or {}
     option = _option_around(site)
+    compared = list(compared_around(site.node, site.context.scope.tree.parent))
     for written, launched in sorted(found.items(), key=lambda each: (each[1].commented, each[1].first)):
         if option is not None and not any(_may_set(option, each) for each in launched.arguments):
+            continue
+        if _gives_other_names(compared, launched, project):
             continue
         if any(
             may_name(written, entry)
@@ -234,6 +238,20 @@ def _launched_by(site: Site) -> Launched | None:
         ):
             return launched
     return None
+
+
+def _gives_other_names(compared: list[tuple[str, str]], launched: Launched, project: Project) -> bool:
+    """Whether the only command sets an option that conditions around a call compare, and it and its script have none of the texts."""
+    if len(launched.arguments) != 1:
+        return False
+    given = launched.arguments[0].replace("-", "_")
+    texts = [
+        text for name, text in compared if re.search(rf"(?<![\w])__{re.escape(name)}\b", given) is not None
+    ]
+    if not texts or re.search(r"\$(?:[@*]|\{?[1-9])", given) is not None:
+        return False
+    written = project.content(launched.path).lower()
+    return not any(text.encode() in written for text in texts)
 
 
 def _may_take(entry: str, launched: Launched, project: Project) -> bool:

@@ -211,11 +211,14 @@ def _means_several_gpus(text: str) -> bool:
 
 
 def _is_own_gpu(value: Value) -> bool:
-    """Whether a map puts the whole model on the GPU of its process: `{"": local_rank}`."""
+    """Whether a map puts the whole model on the GPU of its process: `{"": local_rank}`, `f"cuda:{local_rank}"`."""
     node = value.node
-    if not isinstance(node, ast.Dict) or len(node.keys) != 1 or len(node.values) != 1:
+    if isinstance(node, (ast.JoinedStr, ast.Call)) and "cuda" in ast.unparse(node):
+        given = ast.unparse(node)
+    elif isinstance(node, ast.Dict) and len(node.keys) == len(node.values) == 1:
+        given = ast.unparse(node.values[0])
+    else:
         return False
-    given = ast.unparse(node.values[0])
     if "device" in given.lower() and re.search(_OWN_DEVICE, given):
         return True
     found = re.findall(r"[A-Za-z_]\w*", given)

@@ -133,6 +133,7 @@ VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVisio
 AT_START = f"{HEAD}if __name__ == '__main__':\n    model = {LARGE}\n"
 PLACED_AT_START = AT_START.replace("8B'", "8B', device_map='cuda:7'")
 FLAGGED = f"{HEAD}if args.spread:\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
+NAMED_BRANCH = f"{HEAD}if args.model_name == 'acme/large':\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
 STARTED = "torchrun --nproc_per_node 4 main.py --lr 1{}\n"
 INSTALL = "%pip install -q {} peft\n"
 FLOAT16_TRAINING = f"{HEAD}m = AutoModelForCausalLM.from_pretrained(name, torch_dtype=torch.float16)\nTrainer(model=m).train()\n"
@@ -1306,6 +1307,26 @@ CASES = {
         "TLP107",
         {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').write_text(text)\n"},
         {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').read_text(text)\n"},
+    ),
+    "a GPU of the rank's number": Case(
+        "TLP101",
+        {**file(PLACED.format("'cuda:{}'.format(accelerator.process_index)")), "run.sh": STARTED.format("")},
+        {**file(PLACED.format("'cuda:{}'.format(number)")), "run.sh": STARTED.format("")},
+    ),
+    "a GPU of the rank's number in an f-string": Case(
+        "TLP101",
+        {**file(PLACED.format("f'cuda:{local_rank}'")), "run.sh": STARTED.format("")},
+        {**file(PLACED.format("f'cuda:{1}'")), "run.sh": STARTED.format("")},
+    ),
+    "a branch for a model that the launcher does not give": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH), "run.sh": "model=acme/small\ntorchrun main.py --model_name $model --limit 1\n"},
+        {**file(NAMED_BRANCH), "run.sh": "model=acme/Large\ntorchrun main.py --model_name $model --limit 1\n"},
+    ),
+    "a branch for a model that the launcher does not give, by its argument": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\n"},
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\ntorchrun main.py --model-name $1\n"},
     ),
     "an old name beside the present one": Case(
         "TLP302",
