@@ -50,9 +50,7 @@ _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
 _NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
 #: What a line or a quoted item of a requirement file has before and behind the name, with the forms of pip, conda and poetry.
 _BEFORE_LISTED = r"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?"
-_BEHIND_LISTED = (
-    rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
-)
+_BEHIND_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: A revision of a library in a git repository; only a tag tells the release.
 _REVISION = (
