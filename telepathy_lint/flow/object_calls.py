@@ -170,6 +170,9 @@ class Calls:
         if name in self.policy.ends:
             yield node
             return
+        stmt = context.stmt
+        if stmt is not None and node not in self.tree.parent and stmt in self.tree.parent:
+            self.tree.own_nodes(stmt)  # sets the parents, without a search for the statement
         if name in _CUTS or self.keeps_no_gradients(node):
             return
         yield node

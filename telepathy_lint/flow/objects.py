@@ -34,6 +34,10 @@ from telepathy_lint.flow.uses import FUNCTIONS
 
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.GeneratorExp, ast.DictComp)
 _MAX_PATH = 3
+_CONTAINERS = frozenset({ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp})
+_MAKE_CONTAINERS = frozenset({
+    "dict", "list", "set", "defaultdict", "OrderedDict", "deque", "SimpleNamespace", "Namespace",
+})  # fmt: skip
 #: Attributes that have no gradients.
 _PLAIN = frozenset({"shape", "dtype", "device", "ndim", "data"})
 
@@ -335,11 +339,12 @@ class _Follower(Calls):
 
 
 def _is_container(value: ast.expr | None) -> bool:
-    if isinstance(value, (ast.Dict, ast.List, ast.Set, ast.DictComp, ast.ListComp)):
-        return True
-    return isinstance(value, ast.Call) and (dotted(value.func) or "").rpartition(".")[2] in (
-        "dict", "list", "set", "defaultdict", "OrderedDict", "deque", "SimpleNamespace", "Namespace",
-    )  # fmt: skip
+    kind = type(value)
+    if kind is not ast.Call:
+        return kind in _CONTAINERS
+    func = value.func  # type: ignore[union-attr]
+    last = func.attr if type(func) is ast.Attribute else func.id if type(func) is ast.Name else ""
+    return last in _MAKE_CONTAINERS and dotted(func) is not None
 
 
 __all__ = [

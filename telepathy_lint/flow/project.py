@@ -121,14 +121,14 @@ class Modules(Surroundings):
         if symbol.partition(".")[0] in _NEVER_LOCAL:
             return []
         module, _, _ = symbol.rpartition(".")
-        asker = os.path.abspath(path)
+        asker = self.absolute(path)
         found = [self._file(each, asker) for each in (module, symbol) if each.strip(".")]
         return [each for each in found if each is not None]
 
     def tree_of(self, source: Source) -> Tree:
         """The tree of a linted file, shared with files that import it."""
         self._trim()
-        path = self._current = os.path.abspath(source.path)
+        path = self._current = self.absolute(source.path)
         tree = self._trees.get(path)
         if tree is not None and tree.source.data == source.data:
             return tree
@@ -156,9 +156,10 @@ class Modules(Surroundings):
 
     def _file(self, module: str, asker: str) -> str | None:
         """The file of a module imported by a file of the project (an absolute path)."""
-        found = self._module_files.find(module, os.path.dirname(asker))
-        self._asked.setdefault(asker, {})[module] = found
-        return found
+        asked = self._asked.setdefault(asker, {})
+        if module not in asked:
+            asked[module] = self._module_files.find(module, os.path.dirname(asker))
+        return asked[module]
 
     def _tree(self, path: str) -> Tree | None:
         if path not in self._trees:

@@ -34,6 +34,7 @@ class Surroundings:
     def __init__(self, read: Callable[[str], bytes]) -> None:
         self._read = read
         self._module_files = ModuleFiles()
+        self._absolute: dict[str, str] = {}
         #: The modules that the imports of each file lead to, by name.
         self._asked: dict[str, dict[str, str | None]] = {}
         self._data: dict[str, bytes] = {}
@@ -47,9 +48,16 @@ class Surroundings:
         #: The files of the project that the findings of a file read.
         self._read_for: dict[str, dict[str, None]] = {}
 
+    def absolute(self, path: str) -> str:
+        """`os.path.abspath`, computed once for each path: the findings of a file ask many questions about it."""
+        found = self._absolute.get(path)
+        if found is None:
+            found = self._absolute[path] = os.path.abspath(path)
+        return found
+
     def importers(self, path: str) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
         """The files that import a file's module directly, and all that depend on it; None if unknown."""
-        path = os.path.abspath(path)
+        path = self.absolute(path)
         self._note(path, ("importers", path))
         return self._importers_of(path)
 
@@ -60,7 +68,7 @@ class Surroundings:
 
     def connected(self, path: str) -> tuple[str, ...] | None:
         """The other files of the project that may get what a file makes (`Importers.connected`); None if unknown."""
-        path = os.path.abspath(path)
+        path = self.absolute(path)
         self._note(path, ("connected", path))
         return self._connected_with(path)
 
@@ -70,7 +78,7 @@ class Surroundings:
 
     def is_alone(self, path: str) -> bool:
         """Whether a file is the only Python file of its project, or is in no project."""
-        path = os.path.abspath(path)
+        path = self.absolute(path)
         self._note(path, ("is_alone", path))
         return self._is_alone(path)
 
@@ -91,7 +99,7 @@ class Surroundings:
 
     def mentions(self, path: str, word: bytes) -> bool:
         """Whether a Python file in a file's project contains a word."""
-        path = os.path.abspath(path)
+        path = self.absolute(path)
         self._note(path, ("mentions", path, word.decode("latin-1")))
         return self._mentions(path, word)
 
@@ -101,7 +109,7 @@ class Surroundings:
 
     def project(self, path: str) -> Project | None:
         """The project of a file, to ask about all of its files; None if the file is in no project."""
-        path = os.path.abspath(path)
+        path = self.absolute(path)
         self._note(path, ("is_in_a_project", path))
         project = self._project_of(path)
         if project is None:
