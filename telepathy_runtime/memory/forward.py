@@ -11,6 +11,7 @@ from telepathy_runtime.memory.layers import (
     autocast,
     family,
     norm_kept,
+    projects_first,
     repeats_keys,
     up_to_8,
     weights_behind,
@@ -30,6 +31,9 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
         _attention_works(spec, work, masked),
         _mlp_works(spec, work),
     )
+    # The only layer's input are the embeddings themselves, if no positions are added.
+    other = spec.layers > 1 or spec.learned_positions
+    most -= element_size(work.dtype) * work.tokens * spec.hidden * (not other)
     return most + rotary_tables(spec, work)
 
 
@@ -69,8 +73,7 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
     stream = tokens * h * (8 + e * rows + float_output * (not how.before)) * (how.norm != "layer")
     if not how.head_norms:
         return stream
-    # Gemma 3 projects keys and values before it norms the queries.
-    projected = 2 * kv * (float_output > 0 and how.head_norms == "head") - 2 * kv * work.use_cache
+    projected = 2 * kv * projects_first(how) - 2 * kv * work.use_cache
     return max(stream, _rows(spec, work) + tokens * (e * (q + projected) + 8 * q))
 
 
@@ -132,7 +135,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     """Queries, keys and values, and the softmax of eager attention with what it is computed from."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    copies = 2 * q * (repeats_keys(spec, work, masked) and kv != q)
+    copies = 2 * q * (repeats_keys(spec, work, masked) and kv != q and spec.kv_heads > 1)  # one is a view
     joined = how.joined and not how.tables[0]
     held = q
     if how.fused_qkv:

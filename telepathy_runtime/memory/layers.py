@@ -24,13 +24,11 @@ class Family(NamedTuple):
     head_norms: str = ""  # norms of queries and keys: "head" each head, "whole" all heads together
     fused_qkv: bool = False  # one matrix; values are a view of its whole output
     rotary: bool = True
-    joined: bool = (
-        False  # rotated and other parts are joined, after which attention's output is copied for o_proj
-    )
+    joined: bool = False  # rotated parts are joined to others; attention's output is then copied for o_proj
     tables: tuple[int, float] = (
         0,
         0.0,
-    )  # sines and cosines that a layer makes, and the share of a head they are for
+    )  # sines and cosines that a layer makes, and for which share of a head
     float_scores: bool = False  # eager attention converts queries and keys to float32
     half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
     sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
@@ -124,6 +122,11 @@ def weights_behind(work: Workload, count: int) -> int:
 def family(spec: ModelSpec) -> Family:
     """The facts of a model's architecture, or of its text part. Raises KeyError if it has no closed form."""
     return FAMILIES[form(spec)]
+
+
+def projects_first(how: Family) -> bool:
+    """Whether keys and values are projected before the norm of the queries' heads: in Gemma 3."""
+    return how.head_norms == "head" and how.norm == "rms32"
 
 
 def form(spec: ModelSpec) -> str:

@@ -253,7 +253,8 @@ class Model:
         mean = self.mean(self.power(x), x.number // width)
         x = self.times(x, self.inverse_root(self.plus(mean)))
         if in_float:
-            return self.cast(self.times(x, self.cast(weight, 4)), element)
+            x = self.times(x, self.cast(weight, 4))
+            return self.cast(x, element)
         return self.times(weight, self.cast(x, element))
 
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
