@@ -9,14 +9,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from telepathy_runtime.memory.layers import (
-    Family,
-    autocast,
-    family,
-    form,
-    projects_first,
-    repeats_keys,
-)
+from telepathy_runtime.memory.families import Family, family, form, projects_first
+from telepathy_runtime.memory.layers import autocast, repeats_keys
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.programs import attend

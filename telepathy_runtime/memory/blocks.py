@@ -18,6 +18,7 @@ from telepathy_runtime.memory.adapted import (
     steps_on_tape,
     unpacks,
 )
+from telepathy_runtime.memory.families import FAMILIES, family, form
 from telepathy_runtime.memory.forward import (
     ends_unrotated,
     rotary_tables,
@@ -26,14 +27,11 @@ from telepathy_runtime.memory.forward import (
     works_without_gradients,
 )
 from telepathy_runtime.memory.layers import (
-    FAMILIES,
     attention_kept,
     attention_works,
     autocast,
     dropout_kept,
     experts_work,
-    family,
-    form,
     forward_again,
     has_mask,
     mlp_kept,

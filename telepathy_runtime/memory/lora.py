@@ -8,15 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.layers import (
-    ACTIVATIONS,
-    attention_kept,
-    dropout_kept,
-    family,
-    has_mask,
-    mlp_kept,
-    norm_kept,
-)
+from telepathy_runtime.memory.families import ACTIVATIONS, family
+from telepathy_runtime.memory.layers import attention_kept, dropout_kept, has_mask, mlp_kept, norm_kept
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.workload import SITES, Workload, sites_of
 from telepathy_runtime.models.architectures import VISION

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from telepathy_runtime.memory.layers import ACTIVATIONS
+from telepathy_runtime.memory.families import ACTIVATIONS
 from telepathy_runtime.memory.tape import BLOCK, Tape, Tensor
 
 Pieces = Sequence[tuple[int, int]]
