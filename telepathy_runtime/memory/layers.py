@@ -205,7 +205,9 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
         weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
         stream = e * work.tokens * h
         # Of an expert that reads all tokens, there are two gradients of the stream, and its output is freed.
-        at_down = rows * ((3 - full) * spec.intermediate - h) + stream * (1 + bool(spec.shared_width)) + weights
+        at_down = (
+            rows * ((3 - full) * spec.intermediate - h) + stream * (1 + bool(spec.shared_width)) + weights
+        )
         # Before, where the outputs are put back into their order, there are three tensors of them; more, where they are weighted in float32.
         at_down = max(at_down, (3 + (4 - work.checkpointing) * family(spec).float_routes) * rows * h + stream)
         # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
