@@ -211,7 +211,7 @@ class _Layer:
             k, v = model.copied(k), model.copied(v)
             self.cache += k, v
         out, weights = self.attended(q, k, v)
-        if self.how.joined and work.attn != "eager":
+        if self.how.joined and work.attn != "eager" and not self.masked:
             out = model.copied(out)
         return self.linear("o", out, spec.hidden, spec.out_bias), weights
 

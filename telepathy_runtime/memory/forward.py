@@ -159,12 +159,13 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         ):  # the scores of queries and keys in float32, which several sequences copy to another order
             most = max(most, 4 * pairs + 4 * tokens * (q + kv) * (1 + (work.batch > 1)))
         return total + e * tokens * copies + most
-    # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias, which is made from
+    # The kernel's output, beside what it read; then beside its copy, or that of the last matrix. A mask becomes a bias, which is made from
     # bits, and is then a part of a wider one.
     wide, length = up_to_8(work.seq_len), work.seq_len
     bias = e * tokens * wide * masked
     made = tokens * masked * (e * length + max(e * wide * (wide > length), length))
-    return total + max(bias + e * tokens * (q + max(copies, q * joined, h)), made + e * tokens * copies)
+    behind = e * tokens * (q + max(q * (joined and not masked), h))
+    return total + max(bias + e * tokens * (q + copies), behind, made + e * tokens * copies)
 
 
 def _mlp_works(spec: ModelSpec, work: Workload) -> int:

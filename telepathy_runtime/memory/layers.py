@@ -119,7 +119,9 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
         keys += 8 * tokens * spec.heads * how.sinks  # where the largest of each row is
         return pairs * (softmax + e + dropped + steps) + keys + (1 + trained_out) * e * tokens * q
     mask = work.batch * work.seq_len * up_to_8(work.seq_len) * e if masked else 0
-    copied = e * tokens * q * (how.joined and trained_out)
+    copied = (
+        e * tokens * q * (how.joined and trained_out and not masked)
+    )  # with a mask, it is in o_proj's order
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
 

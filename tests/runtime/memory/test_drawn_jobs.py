@@ -181,6 +181,12 @@ JOBS = {
     "one key head is a view, of which nothing is held": Drawn(
         "mixtral", (2, 256, 576, 8, 1, 600), 3, 600, "eager", {"logits": "last"}
     ),
+    "with a mask, attention's output is not copied for its matrix": Drawn(
+        "gpt_neox", (5, 384, 1408, 12, 6, 5000), 2, 666, "sdpa", FULL | {"checkpointing": False, "padded": True}
+    ),
+    "a mask is gone before attention's last matrix": Drawn(
+        "gpt_neox", (3, 576, 576, 12, 12, 600), 3, 522, "sdpa", {"logits": "last", "use_cache": False, "padded": True}
+    ),
     "experts are weighted in float32": Drawn("mixtral", (2, 1280, 1344, 16, 16, 5313), 2, 472, "sdpa", {}),
 }  # fmt: skip
 
