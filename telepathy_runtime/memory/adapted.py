@@ -1,7 +1,7 @@
-"""One layer with adapters on a tape: what its forward and its backward need at most, wherever the adapters are.
+"""One layer on a tape: with adapters, what its forward and its backward need at most, wherever the adapters are; and without gradients.
 
-For layers that are built as Llama's. Which of an adapter's many short tensors are the most depends on tokens, widths and
-rank, so they are counted in the order of PEFT's and transformers' code.
+For layers that are built as Llama's or Gemma 3's, of which Gemma 3's are counted so in all regimes. Which of many short tensors are the most
+depends on tokens, widths and rank, so they are counted in the order of PEFT's and transformers' code.
 """
 
 from __future__ import annotations
@@ -9,14 +9,8 @@ from __future__ import annotations
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from telepathy_runtime.memory.layers import (
-    Family,
-    autocast,
-    copies_keys,
-    family,
-    form,
-    repeats_keys,
-)
+from telepathy_runtime.memory.families import Family, family, form, projects_first
+from telepathy_runtime.memory.layers import autocast, repeats_keys
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.programs import attend
@@ -34,6 +28,7 @@ class Peaks(NamedTuple):
     cast: int  # copies of the adapters' matrices that only autocast holds, until the model's forward ends
     copies: int  # of frozen matrices in autocast's 16 bits, after its forward
     forward: int  # at most in its forward
+    rotates: bool  # whether queries or keys take a gradient, so that sines and cosines are kept
     backward: (
         int  # at most in its backward, beside what it kept; with checkpointing, all that it computes again
     )
@@ -42,6 +37,25 @@ class Peaks(NamedTuple):
 def built_as_llama(how: Family, experts: int) -> bool:
     """Whether a layer has two norms in PyTorch's operations, each before a block, and no experts."""
     return not experts and how.norm in ("rms", "rms32") and (how.before, how.after) == (2, 0)
+
+
+def on_tape(how: Family, experts: int) -> bool:
+    """Whether adapters on a layer are counted operation by operation: it is as above, or as Gemma 3's, with norms of its blocks' outputs."""
+    if how.after and (how.norm != "rms32" or not how.sdpa):
+        return False
+    return built_as_llama(how._replace(after=0), experts)
+
+
+def steps_on_tape(how: Family, experts: int, work: Workload) -> bool:
+    """Whether a step of training is counted so: with adapters, and in all regimes where there are norms of the blocks' outputs."""
+    if work.regime == "lora":
+        return on_tape(how, experts)
+    return work.trains and bool(how.after) and on_tape(how, experts) and not work.opt_in_backward
+
+
+def infers_on_tape(how: Family, experts: int) -> bool:
+    """Whether a layer without gradients is counted so, too: not with parts that are joined, or one matrix for several."""
+    return on_tape(how, experts) and not (how.joined or how.fused_qkv or how.fused_gate)
 
 
 def unpacks(spec: ModelSpec, work: Workload) -> bool:
@@ -95,48 +109,85 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         if tape.best:
             backward = max(total for total, _ in tape.best.values())
         tape.leaves.clear()
-    return Peaks(after - before - copies, held, copies, forward, backward - after)
+    return Peaks(after - before - copies, held, copies, forward, layer.rotates, backward - after)
+
+
+@lru_cache(maxsize=512)
+def most_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """The most bytes inside a layer's forward without gradients and adapters, with its input and the model's embeddings, without the cache."""
+    tape = Tape(KINDS, trains=False)
+    element = 4 if autocast(work) else element_size(work.held_dtype)
+    half = element_size(work.dtype) if work.casts else 0
+    model = Model(tape, element, trained=False, training=False, half=half)
+    layer = _Layer(tape, model, spec, work, masked, adapted=False)
+    x = tape.new(work.tokens * spec.hidden, element)
+    held = (
+        x if spec.layers == 1 else tape.new(x.number, element)
+    )  # the embeddings are the first layer's input
+    with tape.part("layer"):
+        layer.forward(x)
+    del held
+    return tape.best["layer"][0] - sum(each.storage.size for each in layer.cache)
 
 
 class _Layer:
     """The parameters of a layer, and its forward."""
 
-    def __init__(self, tape: Tape, model: Model, spec: ModelSpec, work: Workload, masked: bool) -> None:
+    def __init__(
+        self, tape: Tape, model: Model, spec: ModelSpec, work: Workload, masked: bool, adapted: bool = True
+    ) -> None:
         self.tape, self.model, self.spec, self.work, self.masked = tape, model, spec, work, masked
         self.cache: list[Tensor] = []
+        self.weights: dict[str, Tensor] = {}
+        self.norms: list[Tensor] = []  # the scales of those that have run
         self.how = family(spec)
         element = element_size(work.lora_dtype)
         self.adapters: dict[str, tuple[Matrix, Matrix, Tensor]] = {}
-        for each in targets(spec, work):
+        for each in targets(spec, work) if adapted and work.regime == "lora" else ():
             both = model.adapters(work.lora_rank, each.outputs, each.inputs, element)
             self.adapters[each.site] = (*both, tape.parameter(each.outputs, element, trained=work.dora))
         self.scales = form(spec) == "granite"
         self.packed = unpacks(spec, work)
+        self.rotates = False
 
     def forward(self, x: Tensor) -> Tensor:
         """The layer's output."""
         model = self.model
+        self.norms.clear()
         y = self.norm(x, self.spec.hidden)
         y, weights = self.attention(y)
-        y = rest = model.add(x, self.ending(y))
+        y = self.ending(y)
+        y = rest = model.add(x, y)
         y = self.norm(y, self.spec.hidden)
         y = self.feed_forward(y)
-        y = model.add(rest, self.ending(y))
+        y = self.ending(y)
+        y = model.add(rest, y)
         del weights  # the layer's code holds those of eager attention
         return y
 
+    def weight(self, name: str, number: int, element: int) -> Tensor:
+        """A weight of the layer, the same one in each forward."""
+        if name not in self.weights:
+            self.weights[name] = self.tape.parameter(
+                number, element, self.work.regime == "full" and not self.packed
+            )
+        return self.weights[name]
+
     def ending(self, x: Tensor) -> Tensor:
-        """What of a block's output is added to the stream: in Granite a part of it."""
+        """What of a block's output is added to the stream: in Granite a part of it, in Gemma 3 its norm."""
+        if self.how.after:
+            return self.norm(x, self.spec.hidden)
         x = self.model.dropout(x, self.spec.dropout)
         return self.model.scaled(x) if self.scales else x
 
     def norm(self, x: Tensor, width: int) -> Tensor:
         """A norm of rows of `width` numbers."""
         model, element, weight = self.model, x.element, self.model.element
-        scale = self.tape.parameter(width, weight, trained=False)
+        scale = self.weight(f"norm {len(self.norms)}", width, weight)
+        self.norms.append(scale)
         if self.work.kernels != "plain" and width == self.spec.hidden:
             out, sums = self.tape.new(x.number, element), self.tape.new(x.number // width, 4)
-            return self.tape.record(out, (x,), (x, sums))
+            return self.tape.record(out, (x, scale), (x, sums))
         return model.raised_norm(x, scale, width, self.how.norm == "rms32")
 
     def attention(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -149,12 +200,18 @@ class _Layer:
             del whole
         else:
             q, k, v = (self.project(site, x, each) for site, each in zip("qkv", widths, strict=True))
-        q, k = self.rotated(q), self.rotated(k)
+            if projects_first(self.how):
+                q = self.head_norm(q, spec.query_dim)
+                k = self.head_norm(k, spec.kv_dim)
+        self.rotates = q.node is not None or k.node is not None
+        turned = self.rotated(q)
+        q, k = turned, self.rotated(k)
+        del turned
         if work.use_cache and not work.checkpointing:
             k, v = model.copied(k), model.copied(v)
             self.cache += k, v
         out, weights = self.attended(q, k, v)
-        if self.how.joined and work.attn != "eager":
+        if self.how.joined and work.attn != "eager" and not self.masked:
             out = model.copied(out)
         return self.linear("o", out, spec.hidden, spec.out_bias), weights
 
@@ -162,29 +219,41 @@ class _Layer:
         """What attention computes from queries, keys and values, and eager attention's weights."""
         spec, work, model, tape = self.spec, self.work, self.model, self.tape
         eager, length = work.attn == "eager", work.seq_len
-        if copies_keys(spec, work, self.masked):
+        repeated = repeats_keys(spec, work, self.masked) and spec.kv_dim != spec.query_dim
+        one = repeated and spec.kv_heads == 1
+        if one:  # a view, whose gradient is summed up to that of one head
+            k, v = (tape.record(Tensor(each.storage, q.number, each.element), (each,)) for each in (k, v))
+        elif repeated:
             k, v = (tape.record(tape.new(q.number, each.element), (each,)) for each in (k, v))
-        elif repeats_keys(spec, work, self.masked) and spec.kv_dim != spec.query_dim:
-            k, v = (part(each, q.number) for each in (k, v))  # a view, of which a cast makes a whole copy
         if not eager:
             mask = tape.new(0, 1) if self.masked else None
             return attend(model, q, k, v, spec.heads, (work.batch, length, length), mask), None
         pairs, added = work.batch * spec.heads * length**2, element_size(work.held_dtype)
-        # Products of several sequences read copies in the order of the heads; repeated or cached keys and values are in it.
-        ordered = spec.kv_dim != spec.query_dim or bool(self.cache)
+        # Products of several sequences read copies in the order of the heads; repeated or cached keys and values are in it, but not a view.
+        ordered = not one and (repeated or bool(self.cache))
         return model.eager_in_float(q, k, v, pairs, spec.attention_dropout, added, work.batch > 1, ordered)
 
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""
         y = self.linear(site, x, width, self.spec.qkv_bias)
-        if self.how.head_norms and site != "v":
-            y = self.norm(y, self.spec.head_dim if self.how.head_norms == "head" else width)
-        return y
+        normed = self.how.head_norms and site != "v" and not projects_first(self.how)
+        return self.head_norm(y, width) if normed else y
+
+    def head_norm(self, x: Tensor, width: int) -> Tensor:
+        """The norm of the heads of queries or keys, or of all their heads together."""
+        return self.norm(x, self.spec.head_dim if self.how.head_norms == "head" else width)
 
     def rotated(self, x: Tensor) -> Tensor:
-        """Queries or keys, rotated."""
-        element = 4 if autocast(self.work) else x.element
-        return self.tape.record(self.tape.new(x.number, element), (x,))
+        """Queries or keys, rotated: the second half of each head, negated, changes places with the first."""
+        new, element = self.tape.new, 4 if autocast(self.work) else x.element
+        straight = new(x.number, element)
+        half = new(x.number // 2, x.element)
+        turned = new(x.number, x.element)
+        del half
+        turned = new(x.number, element)
+        out = self.tape.record(new(x.number, element), (x,))
+        del straight, turned
+        return out
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """The feed-forward block."""
@@ -195,10 +264,11 @@ class _Layer:
             y = self.gated(gate, up)
         else:
             gate = self.linear("gate", x, wide, spec.mlp_bias)
-            act = None if self.work.kernels == "liger" else model.activation(spec.activation, gate)
+            liger = self.work.kernels == "liger"
+            if not liger:
+                gate = model.activation(spec.activation, gate)
             up = self.linear("up", x, wide, spec.mlp_bias)
-            y = self.gated(gate, up) if act is None else model.times(act, up)
-            del act
+            y = self.gated(gate, up) if liger else model.times(gate, up)
         del gate, up
         return self.linear("down", y, spec.hidden, spec.mlp_bias)
 
@@ -212,10 +282,9 @@ class _Layer:
         """A product with a frozen matrix and its adapter, as PEFT adds it."""
         model, work, packed = self.model, self.work, self.packed
         columns = x.number // work.tokens
-        frozen = partial(
-            self.tape.parameter, element=element_size(work.dtype) if packed else model.element, trained=False
-        )
-        base = Matrix(rows, columns, frozen(rows * columns), frozen(rows) if bias else None)
+        element = element_size(work.dtype) if packed else model.element
+        added = self.weight(f"{site}, bias", rows, element) if bias else None
+        base = Matrix(rows, columns, self.weight(site, rows * columns, element), added)
         adapters = self.adapters.get(site)
         if adapters is not None and work.kernels == "adapters":
             return self.fused(x, base, adapters)

@@ -9,7 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.adapted import built_as_llama, peaks, unpacks
+from telepathy_runtime.memory.adapted import (
+    built_as_llama,
+    infers_on_tape,
+    most_without_gradients,
+    on_tape,
+    peaks,
+    steps_on_tape,
+    unpacks,
+)
+from telepathy_runtime.memory.families import FAMILIES, family, form
 from telepathy_runtime.memory.forward import (
     ends_unrotated,
     rotary_tables,
@@ -18,14 +27,11 @@ from telepathy_runtime.memory.forward import (
     works_without_gradients,
 )
 from telepathy_runtime.memory.layers import (
-    FAMILIES,
     attention_kept,
     attention_works,
     autocast,
     dropout_kept,
     experts_work,
-    family,
-    form,
     forward_again,
     has_mask,
     mlp_kept,
@@ -87,8 +93,8 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     if work.source_len:
         raise UnknownOptionError(f"source_len is for encoder-decoders, and {spec.id} is none")
     spec = divided(spec, work)
-    if work.regime == "lora" and built_as_llama(family(spec), spec.experts):
-        return _adapted(spec, work)
+    if steps_on_tape(family(spec), spec.experts, work):
+        return _on_tape(spec, work)
     e, tokens = element_size(work.dtype), work.tokens
     slides = slides_at(spec, work)
     rest = (
@@ -126,15 +132,15 @@ def block(spec: ModelSpec, work: Workload) -> Block:
         first_working=first_working,
         plain_working=max(others, attending),
         adapting=adapting,
-        infer=works_without_gradients(spec, work, has_mask(work) or slides),
+        infer=_infers(spec, work, has_mask(work) or slides),
         stored_input=row,
         tables=rotary_tables(spec, work),
         masks=masks_of(spec, work),
     )
 
 
-def _adapted(spec: ModelSpec, work: Workload) -> Block:
-    """The bytes of one layer with adapters, from a tape."""
+def _on_tape(spec: ModelSpec, work: Workload) -> Block:
+    """The bytes of one layer from a tape."""
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
     own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
@@ -142,7 +148,7 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
-    other = not again and not embeddings_train(spec, work)
+    other = work.regime == "lora" and not again and not embeddings_train(spec, work)
     start = peaks(spec, plain, mask, first=True) if other else most
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
@@ -154,6 +160,9 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
     adapting -= last.cast
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
+    # Without any adapter before the feed-forward block, the only layer's rotation keeps nothing.
+    tables = rotary_tables(spec, work)
+    gone = tables * (spec.layers == 1 and other and not start.rotates)
     return Block(
         copies=most.copies,
         unsaved_copies=most.copies - start.copies,
@@ -165,13 +174,20 @@ def _adapted(spec: ModelSpec, work: Workload) -> Block:
         working=(alone if spec.layers == 1 else middle).backward - again_kept,
         first_working=alone.backward - again_kept,
         plain_working=most.backward,
-        adapting=max(adapting, 0),
-        infer=works_without_gradients(spec, work, mask),
+        adapting=max(adapting + gone, 0),
+        infer=_infers(spec, work, mask),
         stored_input=row,
-        tables=rotary_tables(spec, work),
+        tables=tables - gone,
         masks=masks_of(spec, work),
         unpacks=True,
     )
+
+
+def _infers(spec: ModelSpec, work: Workload, masked: bool) -> int:
+    """The most bytes inside a layer's forward without gradients, with its input and the model's embeddings, without the cache."""
+    if infers_on_tape(family(spec), spec.experts):
+        return most_without_gradients(spec, work, masked) + rotary_tables(spec, work)
+    return works_without_gradients(spec, work, masked)
 
 
 def _keeps_stored(spec: ModelSpec, work: Workload) -> bool:
@@ -212,15 +228,16 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
-    # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block.
-    if (work.casts or work.dora) and not built_as_llama(family(spec), spec.experts):
+    # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block; for those of Gemma 3 with adapters.
+    built = on_tape if work.regime == "lora" else built_as_llama
+    if (work.casts or work.dora) and not built(family(spec), spec.experts):
         return f"{spec.architecture} {'under autocast' if work.casts else 'with DoRA'}"
     other = work.regime != "lora" and family(spec).head_norms
     if work.reentrant and (other or not built_as_llama(family(spec), spec.experts)):
         return f"{spec.architecture} with checkpointing and use_reentrant=True"
     if work.checkpoint_every > 1 and 0 < spec.sliding_layers < spec.layers:
         return f"{spec.architecture} with checkpoint_every={work.checkpoint_every} and two kinds of attention"
-    if work.lora_dropout and (work.dora or not built_as_llama(family(spec), spec.experts)):
+    if work.lora_dropout and (work.dora or not on_tape(family(spec), spec.experts)):
         return f"{spec.architecture} with a dropout before its adapters" + " and DoRA" * work.dora
     if work.kernels == "adapters" and not _fuses(spec, work):
         return f"{spec.architecture} with kernels='adapters', but for q_proj, k_proj, v_proj, o_proj of a quantised base,"

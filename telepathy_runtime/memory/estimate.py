@@ -12,6 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
+from telepathy_runtime.memory.families import FAMILIES, family, form
+from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
@@ -21,7 +23,7 @@ from telepathy_runtime.memory.image_step import (
     with_tower,
 )
 from telepathy_runtime.memory.instants import Instant
-from telepathy_runtime.memory.layers import FAMILIES, autocast, family, form, has_mask, repeats_keys
+from telepathy_runtime.memory.layers import autocast, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
@@ -76,7 +78,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         instants = tuple(Instant(name, **parts) for name, parts in found)
     else:
         held = with_tower(spec, run, held) if work.image_tokens else held
-        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
+        there = replace(held, weights=held.weights + position_buffer(spec))
+        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, there)
         instants = with_images(spec, run, held, instants) if work.image_tokens else instants
     return Estimate(
         models=(spec.id,),

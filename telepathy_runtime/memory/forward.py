@@ -6,15 +6,8 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import (
-    ACTIVATIONS,
-    autocast,
-    family,
-    norm_kept,
-    repeats_keys,
-    up_to_8,
-    weights_behind,
-)
+from telepathy_runtime.memory.families import ACTIVATIONS, family, projects_first
+from telepathy_runtime.memory.layers import autocast, norm_kept, repeats_keys, up_to_8, weights_behind
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -30,11 +23,14 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
         _attention_works(spec, work, masked),
         _mlp_works(spec, work),
     )
+    # The only layer's input are the embeddings themselves, if no positions are added.
+    other = spec.layers > 1 or spec.learned_positions
+    most -= element_size(work.dtype) * work.tokens * spec.hidden * (not other)
     return most + rotary_tables(spec, work)
 
 
 def rotary_tables(spec: ModelSpec, work: Workload) -> int:
-    """Sines and cosines of the batch's positions, once for each kind of layers; GPT-J has those of all positions, too.
+    """Sines and cosines of the batch's positions, once for each kind of layers.
 
     All sequences share them, but in Qwen2.5-VL.
     """
@@ -45,10 +41,22 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
     element = 4 if in_float else element_size(work.dtype)
     kinds = work.batch if how.tables_of_each else 1
     kinds *= 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    width = int(spec.head_dim * (how.tables[1] or how.rotated))
+    width = int(spec.head_dim * _share(spec))
     if how.float_scores:
-        return (element * work.seq_len + 4 * spec.max_positions) * width
+        return element * work.seq_len * width
     return 2 * element * work.seq_len * width * kinds
+
+
+def position_buffer(spec: ModelSpec) -> int:
+    """Sines and cosines of all positions, of which GPT-J has a table in float32 beside its weights."""
+    how = family(spec)
+    return 4 * spec.max_positions * int(spec.head_dim * _share(spec)) * how.float_scores
+
+
+def _share(spec: ModelSpec) -> float:
+    """The share of a head that is rotated."""
+    how = family(spec)
+    return spec.rotated or how.tables[1] or how.rotated
 
 
 def _rows(spec: ModelSpec, work: Workload) -> int:
@@ -69,8 +77,7 @@ def _norm_works(spec: ModelSpec, work: Workload) -> int:
     stream = tokens * h * (8 + e * rows + float_output * (not how.before)) * (how.norm != "layer")
     if not how.head_norms:
         return stream
-    # Gemma 3 projects keys and values before it norms the queries.
-    projected = 2 * kv * (float_output > 0 and how.head_norms == "head") - 2 * kv * work.use_cache
+    projected = 2 * kv * projects_first(how) - 2 * kv * work.use_cache
     return max(stream, _rows(spec, work) + tokens * (e * (q + projected) + 8 * q))
 
 
@@ -81,7 +88,7 @@ def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     if (
         how.joined and how.tables[0]
     ):  # GLM joins the rotated part of each head to the rest of it, first for queries
-        share = how.tables[1]
+        share = _share(spec)
         joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
         return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
     if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
@@ -132,7 +139,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
     """Queries, keys and values, and the softmax of eager attention with what it is computed from."""
     how, e, tokens = family(spec), element_size(work.dtype), work.tokens
     h, q, kv = spec.hidden, spec.query_dim, spec.kv_dim
-    copies = 2 * q * (repeats_keys(spec, work, masked) and kv != q)
+    copies = 2 * q * (repeats_keys(spec, work, masked) and kv != q and spec.kv_heads > 1)  # one is a view
     joined = how.joined and not how.tables[0]
     held = q
     if how.fused_qkv:
@@ -142,17 +149,23 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         held += 2 * kv * (not work.use_cache)
         if joined or how.float_scores:
             # Views of the projections are parts of what was joined.
-            held += int((1 + (how.tables[1] if how.float_scores else how.rotated)) * (q + kv))
+            held += int((1 + _share(spec)) * (q + kv))
     total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
-        return total + e * tokens * copies + pairs * ((2 + how.sinks) * e if how.half_softmax else 8 + e)
-    # The kernel's output, beside what it read or its copy, or beside that of the last matrix; a mask becomes a bias, which is made from
+        most = pairs * ((2 + how.sinks) * e if how.half_softmax else 8 + e)
+        if (
+            how.float_scores
+        ):  # the scores of queries and keys in float32, which several sequences copy to another order
+            most = max(most, 4 * pairs + 4 * tokens * (q + kv) * (1 + (work.batch > 1)))
+        return total + e * tokens * copies + most
+    # The kernel's output, beside what it read; then beside its copy, or that of the last matrix. A mask becomes a bias, which is made from
     # bits, and is then a part of a wider one.
     wide, length = up_to_8(work.seq_len), work.seq_len
     bias = e * tokens * wide * masked
     made = tokens * masked * (e * length + max(e * wide * (wide > length), length))
-    return total + max(bias + e * tokens * (q + max(copies, q * joined, h)), made + e * tokens * copies)
+    behind = e * tokens * (q + max(q * (joined and not masked), h))
+    return total + max(bias + e * tokens * (q + copies), behind, made + e * tokens * copies)
 
 
 def _mlp_works(spec: ModelSpec, work: Workload) -> int:

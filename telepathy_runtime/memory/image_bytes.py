@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-from telepathy_runtime.memory.lora import tower_targets
+from telepathy_runtime.memory.lora import tower_params
 from telepathy_runtime.memory.operations import Model
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.towers import Features, pixels_of, program
@@ -33,7 +33,7 @@ class Images(NamedTuple):
     after: int  # until the next step
     trained: int  # parameters that take gradients
     gradients: int  # bytes of these gradients
-    adapters: tuple[int, int]  # numbers of the tower's adapters: all, and those that take gradients
+    adapters: int  # parameters of the tower's adapters that take gradients
     sizes: tuple[tuple[int, int], ...]  # of each trained parameter: its numbers, and its rows and columns
 
 
@@ -149,8 +149,6 @@ class _Run:
             after = self.alive()
         sizes = tuple(each for model in self.models for each in model.trained_sizes)
         trained = sum(number for number, _ in sizes)
-        targets, tower = tower_targets(self.spec, work), self.tower
-        each = sum(work.lora_rank * (target.inputs + target.outputs) for target in targets)
-        adapters = each * tower.layers, each * (tower.layers - tower.skipped)
-        gradients = trained * self.models[0].element + adapters[1] * element_size(work.lora_dtype)
+        adapters = tower_params(self.spec, work, self.tower.skipped)
+        gradients = trained * self.models[0].element + adapters * element_size(work.lora_dtype)
         return Images(forward, backward, layers, loss, kept, after, trained, gradients, adapters, sizes)

@@ -104,14 +104,15 @@ def note_of(spec: ModelSpec, work: Workload) -> str:
 def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:
     """The states of a job with those of the tower that the layers' shapes do not show: of its adapters, or of each of its tensors."""
     images = image_bytes(spec, work)
-    every, read = images.adapters
-    if every:
+    read = images.adapters
+    if read:
+        if work.shard != "none":  # whole buffers, which have been counted
+            return held
         element = element_size(work.lora_dtype)
         more = Trained(read, element, ())
         beside = read * element * (work.optimizer == "adamw" and work.opt_impl == "foreach")
         return replace(
             held,
-            weights=held.weights + every * element,
             gradients=held.gradients + read * element,
             optimizer=held.optimizer + optimizer_bytes(work.optimizer, more),
             step_transient=held.step_transient + beside,

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.towers import extra_tokens, images_in, sides_of
+from telepathy_runtime.models.towers import images_in, sides_of, tokens_of
 
 ALWAYS = ("git",)
 """Model types that read an image beside each sequence, whose tokens are none of the sequence's."""
@@ -37,19 +37,15 @@ def images_of(config: Any, batch: int, length: int, tokens: int, dtype: torch.dt
             "image_grid_thw": torch.tensor([[1, rows, columns]] * batch, device="cpu"),
             "position_ids": torch.zeros(3, batch, length, dtype=torch.long),
         }
-    shape = batch * images_in(tokens, _tokens_of(config), kind), 3, vision.image_size, vision.image_size
+    shape = (
+        batch * images_in(tokens, tokens_of(config.to_dict()), kind),
+        3,
+        vision.image_size,
+        vision.image_size,
+    )
     # Gemma 3 masks text and images in another way.
     kinds = {"token_type_ids": torch.zeros(batch, length, dtype=torch.long)} if kind == "gemma3" else {}
     return {"pixel_values": torch.zeros(shape, dtype=dtype), **kinds}
-
-
-def _tokens_of(config: Any) -> int:
-    """The tokens of an image of a size that is fixed."""
-    vision = config.vision_config
-    if config.model_type == "gemma3":
-        return int(config.mm_tokens_per_image)
-    patches: int = (vision.image_size // vision.patch_size) ** 2
-    return patches + extra_tokens(vision.model_type, config.vision_feature_select_strategy)
 
 
 _SIZES = ("get_vision_window_index", "get_vision_position_ids")

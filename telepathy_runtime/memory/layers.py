@@ -1,101 +1,14 @@
-"""What one decoder layer of each model family keeps for its backward pass: a table of facts, and the sums over them.
+"""What one decoder layer of each model family keeps for its backward pass: the sums over the facts in `families`.
 
 T = batch * seq_len tokens, e = bytes per element, h hidden, i intermediate, q and kv the widths of all query and all key
-heads, a heads. Derived from transformers' modelling code and compared with meta-device traces
-(`benchmarks/memory_families.py`). An architecture without a row here has no closed form.
+heads, a heads.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+from telepathy_runtime.memory.families import ACTIVATIONS, family
 from telepathy_runtime.memory.workload import GQA_IN_FLASH, GQA_IN_SDPA, Workload, sites_of
-from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, element_size
-
-
-class Family(NamedTuple):
-    """How the layers of an architecture differ from Llama's."""
-
-    norm: str = "rms"  # rms; rms32: the scale is applied in float32; layer: torch's kernel; cohere: LayerNorm in steps
-    before: int = 2  # norms whose output a matrix reads
-    after: int = 0  # norms of a block's output, which is added to the stream
-    parallel: bool = False  # attention and MLP read the layer's input, so all norms have one input
-    head_norms: str = ""  # norms of queries and keys: "head" each head, "whole" all heads together
-    fused_qkv: bool = False  # one matrix; values are a view of its whole output
-    rotary: bool = True
-    joined: bool = (
-        False  # rotated and other parts are joined, after which attention's output is copied for o_proj
-    )
-    tables: tuple[int, float] = (
-        0,
-        0.0,
-    )  # sines and cosines that a layer makes, and the share of a head they are for
-    float_scores: bool = False  # eager attention converts queries and keys to float32
-    half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
-    sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
-    sdpa: bool = True  # False: transformers runs it with eager attention instead
-    fused_gate: bool = False  # gate and up are one matrix
-    inline: bool = False  # a layer's own code has the feed-forward block, and holds nothing else for it
-    held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
-    rotates_in_float: bool = False  # rotated queries and keys are float32 before they are converted
-    rotated: float = 1.0  # share of a head that is rotated, where the rest stays a view of the projection
-    two_masks: bool = False  # a mask with a window is built even where no layer needs it
-    tables_of_each: bool = False  # each sequence has its own positions
-    two_tables: bool = False  # layers with a window are rotated by other frequencies
-    experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
-    float_routes: bool = False  # the experts' outputs are weighted in float32
-    scales_embeddings: bool = False  # in the model, not in the embedding's own module
-    logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
-
-
-FAMILIES = {
-    "llama": Family(),
-    "mistral": Family(),
-    "qwen2": Family(),
-    "qwen3": Family(head_norms="head"),
-    "qwen2_5_vl": Family(tables_of_each=True),
-    "qwen2_5_vl_text": Family(tables_of_each=True),
-    "smollm3": Family(),
-    "granite": Family(logit_steps=1, scales_embeddings=True),
-    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
-    "olmo3": Family(
-        "rms32",
-        held=-1,
-        before=0,
-        after=2,
-        head_norms="whole",
-        rotates_in_float=True,
-        two_masks=True,
-        two_tables=True,
-    ),
-    "gemma": Family("rms32"),
-    "gemma2": Family("rms32", after=2, sdpa=False, two_masks=True),
-    "gemma3_text": Family("rms32", after=2, head_norms="head", two_masks=True, two_tables=True),
-    "phi3": Family(fused_gate=True, fused_qkv=True, joined=True),
-    "glm": Family(fused_gate=True, joined=True, tables=(2, 0.5)),
-    "glm4": Family(fused_gate=True, after=2, joined=True, tables=(2, 0.5)),
-    "cohere": Family("cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True),
-    "cohere2": Family(
-        "cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True, two_masks=True
-    ),
-    "starcoder2": Family("layer"),
-    "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
-    "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
-    "gptj": Family("layer", before=1, parallel=True, tables=(8, 0.25), float_scores=True),
-    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
-    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
-    "opt": Family("layer", rotary=False, inline=True),
-    "mixtral": Family(experts="gated", float_routes=True),
-    "qwen2_moe": Family(experts="gated", two_masks=True),
-    "qwen3_moe": Family(head_norms="head", experts="gated"),
-    "olmoe": Family(head_norms="whole", experts="gated"),
-    "gpt_oss": Family("rms32", half_softmax=True, sinks=True, sdpa=False, experts="clamped", two_masks=True),
-}
-
-#: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
-#: are one kernel, which keeps its input.
-ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
 
 
 def autocast(work: Workload) -> bool:
@@ -119,16 +32,6 @@ def weights_behind(work: Workload, count: int) -> int:
     mixed, e = autocast(work), element_size(work.dtype)
     grown = new_gradients(work) and not work.opt_in_backward
     return count * ((4 if mixed else e) * grown - e * mixed)
-
-
-def family(spec: ModelSpec) -> Family:
-    """The facts of a model's architecture, or of its text part. Raises KeyError if it has no closed form."""
-    return FAMILIES[form(spec)]
-
-
-def form(spec: ModelSpec) -> str:
-    """The name under which a model's layers are in the table, if they are."""
-    return spec.text if spec.text and spec.architecture in VISION else spec.architecture
 
 
 def norm_kept(spec: ModelSpec, work: Workload, feeds: bool = True) -> int:
@@ -188,7 +91,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
         "o" in sites_of(name, spec.architecture) for name in work.lora_targets
     )
     trained_out = work.regime == "full" or adapted
-    number, share = how.tables
+    number, share = how.tables[0], spec.rotated or how.tables[1]
     table = 4 if autocast(work) else e
     keys = 2 * e * tokens * (q if repeated else kv) + int(
         number * share * table * work.seq_len * spec.head_dim
@@ -213,9 +116,12 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
         steps = e * spec.attention_softcap
         if how.float_scores:
             keys += (4 - e) * tokens * (q + kv)
+        keys += 8 * tokens * spec.heads * how.sinks  # where the largest of each row is
         return pairs * (softmax + e + dropped + steps) + keys + (1 + trained_out) * e * tokens * q
     mask = work.batch * work.seq_len * up_to_8(work.seq_len) * e if masked else 0
-    copied = e * tokens * q * (how.joined and trained_out)
+    copied = (
+        e * tokens * q * (how.joined and trained_out and not masked)
+    )  # with a mask, it is in o_proj's order
     return keys + 2 * e * tokens * q + copied + 4 * tokens * spec.heads + mask
 
 
@@ -300,7 +206,10 @@ def mlp_works(spec: ModelSpec, work: Workload) -> int:
         rows = e * work.tokens * spec.experts_per_token
         weights = new_gradients(work) * e * spec.experts * h * spec.intermediate
         stream = e * work.tokens * h
-        at_down = rows * ((3 - full) * spec.intermediate - h) + stream + weights
+        # Of an expert that reads all tokens, there are two gradients of the stream, and its output is freed.
+        at_down = (
+            rows * ((3 - full) * spec.intermediate - h) + stream * (1 + bool(spec.shared_width)) + weights
+        )
         # Before, where the outputs are put back into their order, there are three tensors of them; more, where they are weighted in float32.
         at_down = max(at_down, (3 + (4 - work.checkpointing) * family(spec).float_routes) * rows * h + stream)
         # At gate and up, which are one matrix, the input's gradient and those of all weights are there.
@@ -333,12 +242,17 @@ def experts_work(spec: ModelSpec, work: Workload) -> int:
     # repeats this, its gradient is.
     if how.experts == "clamped":
         wide = (4 - full) * spec.intermediate + (work.checkpointing - full) * h
+        # At the end, the bias of each row and the outputs, weighted, and in their order.
+        wide = max(wide, (1 - full) * h + (3 - work.checkpointing) * h)
     else:
-        wide = (1 - full) * h + 2 * h * (4 if how.float_routes else e) // e
+        routed = h * (4 if how.float_routes else e) // e
+        wide = (1 - full) * h + 2 * routed
         if work.checkpointing and not (full or spec.shared_width):
-            # Before, at their last product, there are what it reads, and the tokens, unsorted and sorted.
-            wide = max(wide, spec.intermediate + 2 * h)
-    return e * (rows * wide + (3 - full) * work.tokens * h)
+            # Before, at their last product, there are what it reads, the sorted tokens, and the gradient of the outputs.
+            wide = max(wide, spec.intermediate + h + routed)
+    # Beside the layer's own tensors of the stream, there are the model's embeddings, if its input are others; frozen weights have counted them.
+    more = 0 if work.checkpointing else (spec.layers > 1) - (work.regime == "frozen_grad")
+    return e * (rows * wide + (3 - full + more) * work.tokens * h)
 
 
 def dropout_kept(spec: ModelSpec, work: Workload) -> int:

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.layers import (
-    ACTIVATIONS,
-    attention_kept,
-    dropout_kept,
-    family,
-    has_mask,
-    mlp_kept,
-    norm_kept,
-)
+from telepathy_runtime.memory.families import ACTIVATIONS, family
+from telepathy_runtime.memory.layers import attention_kept, dropout_kept, has_mask, mlp_kept, norm_kept
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.workload import SITES, Workload, sites_of
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
-from telepathy_runtime.models.towers import WINDOWED
+from telepathy_runtime.models.towers import WINDOWED, Tower
 
 _USUAL = ("q_proj", "v_proj")
 
@@ -54,24 +47,59 @@ def targets(spec: ModelSpec, work: Workload) -> list[Target]:
     return list(found.values())
 
 
+def tower_matrices(spec: ModelSpec, work: Workload) -> list[tuple[Target, int]]:
+    """The matrices of a vision tower and its projector to which PEFT adds adapters, and how many layers have each.
+
+    Names of the text's matrices stand for theirs too, even if a step reads no image. A projector's have the site "". None are known of a
+    tower without a closed form.
+    """
+    tower = spec.vision
+    if work.regime != "lora" or work.tower == "frozen" or tower is None:
+        return []
+    every = "all-linear" in work.lora_targets
+    return [
+        (target, tower.layers if target.site else 1)
+        for name, target in _linears(spec, tower).items()
+        if every or name in work.lora_targets
+    ]
+
+
+def _linears(spec: ModelSpec, tower: Tower) -> dict[str, Target]:
+    """The linear layers of a tower and its projector, by their names in transformers. Gemma 3's projector is none."""
+    h, wide, text = tower.hidden, tower.intermediate, spec.hidden
+    if tower.kind == WINDOWED:
+        joined = h * tower.merge**2
+        return {
+            "qkv": Target("qkv", h, 3 * h), "proj": Target("o", h, h), "gate_proj": Target("gate", h, wide),
+            "up_proj": Target("up", h, wide), "down_proj": Target("down", wide, h),
+            "0": Target("", joined, joined), "2": Target("", joined, text),
+        }  # fmt: skip
+    found = {f"{site}_proj": Target(site, h, h) for site in "qkv"}
+    found |= {"out_proj": Target("o", h, h), "fc1": Target("up", h, wide), "fc2": Target("down", wide, h)}
+    if spec.architecture == "llava":
+        found |= {"linear_1": Target("", h, text), "linear_2": Target("", text, text)}
+    return found
+
+
+def tower_params(spec: ModelSpec, work: Workload, skipped: int = 0) -> int:
+    """Parameters of the adapters on a vision tower and its projector, without those of so many `skipped` layers."""
+    return sum(
+        (layers - skipped * bool(target.site)) * _params(target, work)
+        for target, layers in tower_matrices(spec, work)
+    )
+
+
 def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:
-    """The matrices of one layer of a vision tower that have adapters, because their names are those of the text's.
+    """The matrices of one layer of a vision tower that have adapters and read images.
 
     Raises NotModelledError for adapters on a projector, and for DoRA.
     """
-    tower = spec.vision
-    if work.regime != "lora" or work.tower == "frozen" or tower is None or not work.image_tokens:
-        return []
-    if work.dora or "all-linear" in work.lora_targets:
+    there = tower_matrices(spec, work) if work.image_tokens else []
+    if there and (work.dora or not all(target.site for target, _ in there)):
         raise NotModelledError(
             f"activations of adapters on the tower and the projector of {spec.architecture} have no closed form"
         )
-    h, wide = tower.hidden, tower.intermediate
-    if tower.kind == WINDOWED:
-        shapes = {"gate_proj": ("gate", h, wide), "up_proj": ("up", h, wide), "down_proj": ("down", wide, h)}
-    else:
-        shapes = {f"{site}_proj": (site, h, h) for site in "qkv"}
-    return [Target(*shapes[name]) for name in dict.fromkeys(work.lora_targets) if name in shapes]
+    return [target for target, _ in there]
 
 
 _OF_TOWERS = frozenset({"out_proj", "fc1", "fc2"})
@@ -85,10 +113,13 @@ _OF_TEXT = frozenset(
 def check_names(spec: ModelSpec, work: Workload) -> None:
     """Check that the names of adapters on a model with vision are those of its text's matrices.
 
-    Raises NotModelledError for names of matrices in a tower that reads images, UnknownOptionError for names of nothing that runs.
+    Raises NotModelledError for names of matrices in a tower that reads images, and for a tower that is not known, to which names may reach
+    too; UnknownOptionError for names of nothing that runs.
     """
     if spec.architecture not in VISION or work.regime != "lora":
         return
+    if spec.vision is None and work.tower != "frozen":
+        raise NotModelledError(f"adapters on {spec.architecture} with this tower have no closed form")
     windowed = spec.architecture == "qwen2_5_vl"
     reads = bool(work.image_tokens) and work.tower != "frozen"
     for name in work.lora_targets:
@@ -173,7 +204,7 @@ def unsaved_first(spec: ModelSpec, work: Workload) -> int:
 
 
 def lora_params(spec: ModelSpec, work: Workload) -> int:
-    """Parameters of the adapters on every layer; DoRA has a magnitude for each output."""
+    """Parameters of the adapters on every layer of the text."""
     return spec.layers * adapter_params(spec, work)
 
 
@@ -182,10 +213,13 @@ def adapter_params(spec: ModelSpec, work: Workload, sites: frozenset[str] | None
     if work.regime != "lora":
         return 0
     return sum(
-        work.lora_rank * (target.inputs + target.outputs) + work.dora * target.outputs
-        for target in targets(spec, work)
-        if sites is None or target.site in sites
+        _params(target, work) for target in targets(spec, work) if sites is None or target.site in sites
     )
+
+
+def _params(target: Target, work: Workload) -> int:
+    """Parameters of one adapter; DoRA has a magnitude for each output."""
+    return work.lora_rank * (target.inputs + target.outputs) + work.dora * target.outputs
 
 
 def adapters_work(spec: ModelSpec, work: Workload) -> int:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.layers import family, has_mask
+from telepathy_runtime.memory.families import family
+from telepathy_runtime.memory.layers import has_mask
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from telepathy_runtime.memory.layers import ACTIVATIONS
+from telepathy_runtime.memory.families import ACTIVATIONS
 from telepathy_runtime.memory.tape import BLOCK, Tape, Tensor
 
 Pieces = Sequence[tuple[int, int]]
@@ -253,7 +253,8 @@ class Model:
         mean = self.mean(self.power(x), x.number // width)
         x = self.times(x, self.inverse_root(self.plus(mean)))
         if in_float:
-            return self.cast(self.times(x, self.cast(weight, 4)), element)
+            x = self.times(x, self.cast(weight, 4))
+            return self.cast(x, element)
         return self.times(weight, self.cast(x, element))
 
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:

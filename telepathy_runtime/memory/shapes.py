@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.layers import FAMILIES, form
+from telepathy_runtime.memory.families import FAMILIES, form
 from telepathy_runtime.models.spec import ModelSpec
 
 Shape = tuple[int, ...]

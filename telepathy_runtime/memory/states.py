@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.image_bytes import image_bytes
-from telepathy_runtime.memory.lora import lora_params, targets
+from telepathy_runtime.memory.lora import lora_params, targets, tower_matrices, tower_params
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
 from telepathy_runtime.memory.workload import Workload
@@ -32,7 +32,9 @@ class States:
 def states(spec: ModelSpec, work: Workload) -> States:
     """Weights, gradients and optimizer states of one device, sharded and offloaded according to the workload."""
     what = trained(spec, work)
-    weights = weights_of(spec, work) + (what.params * what.element if work.regime == "lora" else 0)
+    weights = weights_of(spec, work)
+    if work.regime == "lora":  # a step of text alone leaves the tower's adapters without gradients
+        weights += (lora_params(spec, work) + tower_params(spec, work)) * what.element
     weights += weights_of(spec, work) * work.copies_model
     gradients = what.params * what.element
     optimizer = optimizer_bytes(work.optimizer, what)
@@ -77,7 +79,12 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         shapes: list[Shape] = []
         for each in targets(spec, work):
             shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
-        return Trained(lora_params(spec, work), element_size(work.lora_dtype), tuple(shapes * spec.layers))
+        number, more = lora_params(spec, work), []
+        if work.shard != "none":  # see _unread
+            number += tower_params(spec, work)
+            for each, layers in tower_matrices(spec, work):
+                more += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)] * layers
+        return Trained(number, element_size(work.lora_dtype), (*more, *shapes * spec.layers))
     return Trained(0, element_size(work.dtype), ())
 
 

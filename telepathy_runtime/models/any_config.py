@@ -200,10 +200,21 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         )
         untied = text.get("tie_word_embeddings", True) is False
         found["scaled_output"] = bool(text.get("scale_decoder_outputs", not untied))
+    found["rotated"] = _rotated(text)
     for field, names in _RATES.items():
         given = next((text[name] for name in names if name in text), defaults.get(field, 0))
         found[field] = bool(given)
     return found
+
+
+def _rotated(text: Mapping[str, Any]) -> float:
+    """The share of a head that is rotated; 0 if the config does not say it."""
+    width, heads = _count(text, ("n_embd",)), _count(text, ("n_head",))
+    if text.get("rotary_dim") and width and heads:  # GPT-J
+        return float(text["rotary_dim"] * heads / width)
+    places = (text.get("rope_parameters") or {}, text)
+    names = ("partial_rotary_factor", "rotary_pct")
+    return float(next((each[name] for each in places for name in names if each.get(name)), 0.0))
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:

@@ -66,6 +66,7 @@ class ModelSpec:
     sliding_window: int = 0
     sliding_layers: int = 0
     # Settings that decide what a layer keeps for its backward.
+    rotated: float = 0.0  # share of a head that is rotated; 0: the one of the architecture's published models
     activation: str = "silu"
     dropout: bool = False  # of the outputs of attention and feed-forward block, in training
     embedding_dropout: bool = False

@@ -15,6 +15,10 @@ _MOST_OBLONG = 200
 """The most that an image's longer side may be of its shorter one; Qwen2.5-VL's processor refuses others."""
 _TRIED = 2**20
 """How many numbers are tried as a side: all of them, for images of up to a million by a million tokens."""
+_SIDE = 224
+"""The side of an image in pixels, where a config leaves it out."""
+_PATCH = {"clip_vision_model": 32, "siglip_vision_model": 16}
+"""That of a patch."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,20 @@ def images_in(tokens: int, each: int, model: str) -> int:
     return tokens // each
 
 
-def extra_tokens(tower: str, strategy: str) -> int:
-    """The tokens of an image beside those of its patches, for LLaVA's way to select features; SigLIP has no class token."""
-    return (tower == "clip_vision_model") - (strategy == "default")
+def tokens_of(config: Mapping[str, Any]) -> int:
+    """The tokens that each image of LLaVA or Gemma 3 takes of a sequence. A config with another tower than CLIP's or SigLIP's has to be complete.
+
+    LLaVA's are those of its patches, with the class token that CLIP has, and without the first where the default way selects features. Raises
+    ValueError for sizes that are no positive integers.
+    """
+    vision: Mapping[str, Any] = config["vision_config"]
+    if config["model_type"] == "gemma3":
+        return int(config.get("mm_tokens_per_image", 256))
+    tower = str(vision.get("model_type", "clip_vision_model"))
+    image = _divisor(vision, "image_size", _SIDE)
+    patches: int = (image // _divisor(vision, "patch_size", _PATCH.get(tower, 16))) ** 2
+    select = str(config.get("vision_feature_select_strategy", "default"))
+    return patches + (tower == "clip_vision_model") - (select == "default")
 
 
 def sides_of(tokens: int, merge: int) -> tuple[int, int]:
@@ -147,11 +162,11 @@ def _fixed(vision: Mapping[str, Any], clip: bool) -> dict[str, Any]:
         "hidden": vision.get("hidden_size", 768),
         "intermediate": vision.get("intermediate_size", 3072),
         "heads": vision.get("num_attention_heads", 12),
-        "patch": vision.get("patch_size", 32 if clip else 16),
+        "patch": vision.get("patch_size", _PATCH["clip_vision_model" if clip else "siglip_vision_model"]),
         "channels": vision.get("num_channels", 3),
         "activation": vision.get("hidden_act", "quick_gelu" if clip else "gelu_pytorch_tanh"),
         "attention_dropout": bool(vision.get("attention_dropout", 0)),
-        "image": vision.get("image_size", 224),
+        "image": vision.get("image_size", _SIDE),
     }
 
 
@@ -169,12 +184,11 @@ def _llava(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None
     skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
     if not (_whole(fields["image"]) and _whole(fields["patch"])):
         return None
-    patches = (fields["image"] // fields["patch"]) ** 2
     if not 0 <= skipped < fields["layers"] or select not in ("default", "full"):
         return None
     return Tower(
         **fields,
-        tokens=patches + extra_tokens(kind, select),
+        tokens=tokens_of(config),
         skipped=skipped,
         projector_bias=bool(config.get("multimodal_projector_bias", True)),
         projector_activation=config.get("projector_hidden_act", "gelu"),
@@ -186,7 +200,7 @@ def _gemma3(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | Non
         return None
     if vision.get("vision_use_head", True):  # published towers have none
         return None
-    return Tower(**_fixed(vision, clip=False), tokens=config.get("mm_tokens_per_image", 256))
+    return Tower(**_fixed(vision, clip=False), tokens=tokens_of(config))
 
 
 def _qwen2_5_vl(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None:

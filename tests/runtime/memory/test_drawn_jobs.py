@@ -156,6 +156,37 @@ JOBS = {
     "gradients of all weights of clamped experts": Drawn(
         "gpt_oss", (4, 960, 2368, 12, 3, 600), 2, 173, "eager", FULL | {"checkpointing": False, "opt_impl": "fused"}
     ),
+    "clamped experts end beside the bias of each row": Drawn(
+        "gpt_oss", (2, 1024, 1152, 16, 8, 600), 3, 400, "eager", FULL | {"checkpointing": False}
+    ),
+    "the embeddings are the only layer's input": Drawn(
+        "gpt_oss", (1, 384, 768, 12, 12, 600), 4, 562, "eager", FROZEN
+    ),
+    "sines of all positions are there in the optimizer's step": Drawn(
+        "gptj", (2, 384, 1408, 8, 1, 600), 3, 81, "eager", FULL | {"checkpointing": False}
+    ),
+    "queries and keys in float32 are copied for several sequences": Drawn(
+        "gptj", (1, 384, 448, 12, 1, 5000), 3, 66, "eager", {"use_cache": False, "logits": "last"}
+    ),
+    "another share of each head is rotated": Drawn("gptj", (3, 128, 704, 4, 2, 600), 2, 321, "eager", {}),
+    "an expert for all tokens has two gradients of the stream": Drawn(
+        "qwen2_moe", (1, 320, 1024, 4, 1, 600), 1, 579, "eager", FROZEN | CHECKPOINTED
+    ),
+    "the gradient of outputs that are weighted in float32": Drawn(
+        "mixtral", (4, 256, 576, 8, 1, 600), 2, 273, "sdpa", FROZEN | CHECKPOINTED
+    ),
+    "no other embeddings beside the only layer's input": Drawn(
+        "olmo3", (1, 384, 1088, 12, 1, 600), 2, 629, "sdpa", {"logits": "last"}
+    ),
+    "one key head is a view, of which nothing is held": Drawn(
+        "mixtral", (2, 256, 576, 8, 1, 600), 3, 600, "eager", {"logits": "last"}
+    ),
+    "with a mask, attention's output is not copied for its matrix": Drawn(
+        "gpt_neox", (5, 384, 1408, 12, 6, 5000), 2, 666, "sdpa", FULL | {"checkpointing": False, "padded": True}
+    ),
+    "a mask is gone before attention's last matrix": Drawn(
+        "gpt_neox", (3, 576, 576, 12, 12, 600), 3, 522, "sdpa", {"logits": "last", "use_cache": False, "padded": True}
+    ),
     "experts are weighted in float32": Drawn("mixtral", (2, 1280, 1344, 16, 16, 5313), 2, 472, "sdpa", {}),
 }  # fmt: skip
 

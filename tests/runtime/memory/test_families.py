@@ -10,7 +10,7 @@ import pytest
 from benchmarks.memory_families import FAMILIES, Shape, config_of, error, spec_of
 from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.blocks import block, norm_saved
-from telepathy_runtime.memory.layers import FAMILIES as FORMS
+from telepathy_runtime.memory.families import FAMILIES as FORMS
 from telepathy_runtime.models import registry
 from telepathy_runtime.models.spec import NotModelledError
 

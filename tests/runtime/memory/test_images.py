@@ -14,6 +14,7 @@ from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.architectures import VISION, ConfigError, counted_spec
 from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.towers import tokens_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -167,6 +168,34 @@ def test_sizes_of_a_tower_are_checked(wrong: dict[str, int], message: str, tmp_p
     (tmp_path / "config.json").write_text(json.dumps(config))
     tower = lookup.find(str(tmp_path)).vision
     assert tower is not None and tower.window == 1
+
+
+@pytest.mark.parametrize(
+    ("tower", "select"),
+    [
+        ("clip_vision_model", "default"),
+        ("clip_vision_model", "full"),
+        ("siglip_vision_model", "default"),
+        ("siglip_vision_model", "full"),
+        ("pixtral", "full"),
+        ("gemma3", "default"),
+    ],
+)
+def test_an_image_has_as_many_tokens_as_features(tower: str, select: str) -> None:
+    """The one function that says so, against the features that a real model puts in their places."""
+    sizes: dict[str, Any] = {"vision_config": TOWER | {"model_type": tower, "head_dim": 48}}
+    if tower == "gemma3":
+        config = config_of("gemma3")
+    else:
+        config = transformers.AutoConfig.for_model(
+            "llava", **CONFIGS["llava"] | sizes, vision_feature_select_strategy=select
+        )
+    model = model_class(config)._from_config(config, dtype=torch.float32)
+    given = {} if tower != "pixtral" else {"image_sizes": torch.tensor([[64, 64]])}
+    found = model.get_image_features(torch.zeros(1, 3, 64, 64), **given)
+    features = getattr(found, "pooler_output", found)
+    assert tokens_of(config.to_dict()) == sum(each.shape[-2] for each in features)
+    assert images_of(config, 1, 96, 3 * features[0].shape[-2], torch.float32)["pixel_values"].shape[0] == 3
 
 
 @pytest.mark.parametrize("wrong", [{"patch_size": 0}, {"patch_size": [16, 16]}, {"image_size": [64, 64]}])

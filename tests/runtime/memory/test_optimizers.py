@@ -47,7 +47,7 @@ def job(config: Any, **how: Any) -> Workload:
 
 
 def test_every_architecture_with_layers_in_closed_form_has_its_tensors() -> None:
-    from telepathy_runtime.memory.layers import FAMILIES as CLOSED
+    from telepathy_runtime.memory.families import FAMILIES as CLOSED
 
     assert set(ORDERS) == set(CLOSED)
 
