@@ -18,7 +18,6 @@ from typing import Any
 import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._device import _device_constructors
-from torch.utils._pytree import tree_flatten, tree_map
 
 from telepathy_runtime.machine.environment import Machine
 from tests.runtime.pretended_copies import data_parallel, distributed_data_parallel
@@ -84,6 +83,18 @@ _ANY_PLACES = (
 )  # fmt: skip
 
 
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Those in lists, tuples and dicts. `torch.utils._pytree` asks about many more types, for each of 100,000 calls."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from _tensors(each)
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _tensors(each)
+
+
 class Placing(TorchFunctionMode):
     """Every call of torch's Python interface: devices are taken out of it, noted, and answered."""
 
@@ -138,20 +149,17 @@ class Placing(TorchFunctionMode):
         asked = self.device(kwargs.get("device"))
         if asked is not None:
             kwargs["device"] = asked if asked.type == "meta" else CPU
-        given = [each for each in tree_flatten((args, kwargs))[0] if isinstance(each, torch.Tensor)]
+        given = list(_tensors((args, kwargs)))
         there = self._common(name, given)
         made = func(*args, **kwargs)
         if name in ("as_tensor", "asarray") and asked is not None and isinstance(made, torch.Tensor):
             return self._at(made, asked) if self.places.get(made) != asked else made
         target = asked if asked is not None else there
-
-        def note(each: Any) -> Any:
-            new = isinstance(each, torch.Tensor) and not any(each is one for one in given)
-            if new and target is not None and self.places.get(each) == CPU:
-                self.places.put(each, target)
-            return each
-
-        return tree_map(note, made)
+        if target is not None:
+            for each in _tensors(made):
+                if not any(each is one for one in given) and self.places.get(each) == CPU:
+                    self.places.put(each, target)
+        return made
 
     def _attribute(self, name: str, func: Any, args: Any) -> Any:
         tensor = args[0]
