@@ -32,7 +32,7 @@ def imports_what_is_gone(site: Site, project: Project) -> bool:
     own = [first for name in names if (first := name.partition(".")[0]) in _OF_PROJECTS and first != name]
     if not own or site.source.path.endswith(".ipynb") or "sys.path" in tree.text:
         return False  # a notebook may fetch them
-    known = project.once(_top_names) or frozenset()
+    known = project.once(names_of_modules) or frozenset()
     return (
         bool(known)
         and any(name not in known for name in own)
@@ -45,7 +45,7 @@ def _takes_code_from_elsewhere(project: Project) -> bool:
     return any(re.search(_FROM_ELSEWHERE, data) for _, data in project.texts())
 
 
-def _top_names(project: Project) -> frozenset[str]:
+def names_of_modules(project: Project) -> frozenset[str]:
     """The names of all Python files and folders of a project; none if there are too many."""
     files = [os.path.splitext(os.path.basename(path))[0] for path in project.python_paths or ()]
     return frozenset([*files, *map(os.path.basename, folders_of(project))])

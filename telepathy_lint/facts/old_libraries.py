@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator
 from functools import partial
 
+from telepathy_lint.facts.not_reached import names_of_modules
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.before_5 import MODULES_BEFORE_5
 from telepathy_lint.sites import Site
@@ -61,7 +62,8 @@ def _is_old(site: Site) -> bool:
     while pending:
         asker, symbol = pending.pop()
         paths = modules.files(symbol, asker)
-        if not paths and symbol.partition(".")[0] in MODULES_BEFORE_5:
+        first_name = symbol.partition(".")[0]
+        if not paths and first_name in MODULES_BEFORE_5 and not _is_own(first_name, site):
             return True
         for path in paths:
             if path in seen:
@@ -74,6 +76,14 @@ def _is_old(site: Site) -> bool:
                 return True
             pending += [(path, each) for each in others]
     return False
+
+
+def _is_own(name: str, site: Site) -> bool:
+    """Whether the project has a module of this name anywhere, which code may find by a path that it adds."""
+    modules = site.file.modules
+    project = modules.project(os.path.abspath(site.source.path)) if modules is not None else None
+    known = project.once(names_of_modules) if project is not None else None
+    return not known or name in known
 
 
 def imported_in(text: str) -> Imported:

@@ -41,7 +41,7 @@ LIMITED: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
     "summac": ((0, 0), NEVER),
 }
 #: Modules of other names than their distributions.
-_MODULES = {"unbabel-comet": "comet", "opennmt-py": "onmt", "green-score": "green_score"}
+_MODULES = {"unbabel-comet": "comet", "opennmt-py": "onmt"}
 #: The modules of those of which even the newest release leaves it out.
 MODULES_BEFORE_5 = frozenset(
     _MODULES.get(name, name.replace("-", "_")) for name, (_, until) in LIMITED.items() if until == NEVER

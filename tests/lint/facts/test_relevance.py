@@ -133,7 +133,9 @@ VISION = "from transformers import AutoModelForVision2Seq\nm = AutoModelForVisio
 AT_START = f"{HEAD}if __name__ == '__main__':\n    model = {LARGE}\n"
 PLACED_AT_START = AT_START.replace("8B'", "8B', device_map='cuda:7'")
 FLAGGED = f"{HEAD}if args.spread:\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
-NAMED_BRANCH = f"{HEAD}if args.model_name == 'acme/large':\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
+NAMED_BRANCH = (
+    f"{HEAD}if args.model_name == 'acme/large':\n    model = {LARGE[:-1]}, device_map='auto')\n    model(1)\n"
+)
 STARTED = "torchrun --nproc_per_node 4 main.py --lr 1{}\n"
 INSTALL = "%pip install -q {} peft\n"
 FLOAT16_TRAINING = f"{HEAD}m = AutoModelForCausalLM.from_pretrained(name, torch_dtype=torch.float16)\nTrainer(model=m).train()\n"
@@ -1242,6 +1244,11 @@ CASES = {
         "TLP401",
         {**file(f"import steering_vectors\n{WARMED}", a=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
         {**file(f"import steering_vectors\n{WARMED}", steering_vectors=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+    ),
+    "a library of that name in a folder that the script adds to its path": Case(
+        "TLP401",
+        {**file(f"import adapters\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+        {**file(f"import adapters\n{WARMED}"), "lib/adapters.py": "", "README.md": "", "requirements.txt": "transformers>=4.40\n"},
     ),
     "such a library in a module that the script imports": Case(
         "TLP107",
