@@ -9,6 +9,7 @@ import pytest
 
 from telepathy_lint import engine
 from telepathy_lint import rules as registry
+from telepathy_lint.flow.tree import Tree
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.text import Source
 from tests.lint.flow.object_programs import uses
@@ -398,3 +399,37 @@ for batch in [torch.zeros(1, 4, 16)]:
 )
 def test_a_model_that_is_trained_later_is_not_frozen(later: str, is_reported: bool) -> None:
     assert reported(f"{_TRAINING}{later}\n", "TLP206") is is_reported
+
+
+GRADIENTS = """\
+model = AutoModelForCausalLM.from_pretrained("gpt2").eval()
+bridge = torch.nn.Linear(16, 768)
+optimizer = torch.optim.AdamW(bridge.parameters())
+for batch in batches():
+    x = bridge(batch)
+{steps}
+    loss = model(inputs_embeds=x).logits.mean()
+    loss.backward()
+    optimizer.step()
+"""
+
+
+def test_gradients_are_followed_without_searching_each_statement(monkeypatch: pytest.MonkeyPatch) -> None:
+    visit, visits = Tree.visit, 0
+
+    def counted(tree: Tree, lines: Any) -> Any:
+        nonlocal visits
+        visits += 1
+        return visit(tree, lines)
+
+    def visits_for(count: int) -> int:
+        nonlocal visits
+        visits = 0
+        steps = "\n".join(f"    x = torch.relu(x + {each})" for each in range(count))
+        source = Source("x.py", (IMPORTS + GRADIENTS.format(steps=steps)).encode())
+        found = engine.lint(source, registry.select(["TLP206"]), Settings())
+        assert [each.code for each in found] == ["TLP206"]
+        return visits
+
+    monkeypatch.setattr(Tree, "visit", counted)
+    assert visits_for(100) == visits_for(5)

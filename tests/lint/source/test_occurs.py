@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import telepathy_lint
 from telepathy_lint.facts import evidence
 from telepathy_lint.knowledge import sdpa, shipped_decoding
-from telepathy_lint.source.occurs import matches, occurs, places
+from telepathy_lint.source.occurs import lower_case, matches, occurs, places
 
 ROOT = Path(telepathy_lint.__file__).parent
 
@@ -108,3 +108,8 @@ def test_places_are_those_of_finditer(pattern: str) -> None:
 
 def test_the_lower_case_of_one_text_is_not_that_of_the_next() -> None:
     assert [occurs("(?i)ab|cd", text) for text in ("xAB", "xAC", "CD", "xAC")] == [True, False, True, False]
+
+
+@given(st.text() | st.text(alphabet="aZkſK\u0130éÉ\ud800→"))
+def test_only_ascii_letters_are_put_in_lower_case_so_that_offsets_stay(text: str) -> None:
+    assert lower_case(text) == "".join(each.lower() if each.isascii() else each for each in text)
