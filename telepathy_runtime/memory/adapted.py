@@ -53,9 +53,11 @@ def steps_on_tape(how: Family, experts: int, work: Workload) -> bool:
     return work.trains and bool(how.after) and on_tape(how, experts) and not work.opt_in_backward
 
 
-def infers_on_tape(how: Family, experts: int) -> bool:
-    """Whether a layer without gradients is counted so, too: not with parts that are joined, or one matrix for several."""
-    return on_tape(how, experts) and not (how.joined or how.fused_qkv or how.fused_gate)
+def infers_on_tape(spec: ModelSpec, work: Workload) -> bool:
+    """Whether a layer without gradients is counted so, too: not with parts that are joined, or one matrix for several, or a quantised one."""
+    how = family(spec)
+    apart = not (how.joined or how.fused_qkv or how.fused_gate or unpacks(spec, work))
+    return apart and on_tape(how, spec.experts)
 
 
 def unpacks(spec: ModelSpec, work: Workload) -> bool:
@@ -114,7 +116,10 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
 
 @lru_cache(maxsize=512)
 def most_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
-    """The most bytes inside a layer's forward without gradients and adapters, with its input and the model's embeddings, without the cache."""
+    """The most bytes inside the last layer's forward without gradients and adapters, with its input and the model's embeddings.
+
+    Without the cache, but with the copies of all layers' matrices, which autocast keeps.
+    """
     tape = Tape(KINDS, trains=False)
     element = 4 if autocast(work) else element_size(work.held_dtype)
     half = element_size(work.dtype) if work.casts else 0
@@ -127,7 +132,8 @@ def most_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int
     with tape.part("layer"):
         layer.forward(x)
     del held
-    return tape.best["layer"][0] - sum(each.storage.size for each in layer.cache)
+    before = (spec.layers - 1) * tape.alive["copies"]
+    return tape.best["layer"][0] + before - sum(each.storage.size for each in layer.cache)
 
 
 class _Layer:
@@ -138,6 +144,7 @@ class _Layer:
     ) -> None:
         self.tape, self.model, self.spec, self.work, self.masked = tape, model, spec, work, masked
         self.cache: list[Tensor] = []
+        self.lowered: list[Tensor] = []
         self.weights: dict[str, Tensor] = {}
         self.norms: list[Tensor] = []  # the scales of those that have run
         self.how = family(spec)
@@ -326,10 +333,12 @@ class _Layer:
         )
 
     def lower(self, base: Matrix) -> Matrix:
-        """A matrix as its product reads it; a copy of its weight is counted as one."""
+        """A matrix as its product reads it; a copy of its weight is counted as one, and kept without gradients."""
         weight = self.model.lower(base.weight)
         if weight is not base.weight:
             weight.storage.becomes("copies")
+            if not self.tape.trains:
+                self.lowered.append(weight)
         return Matrix(base.rows, base.columns, weight, base.bias)
 
     def directed(

@@ -185,7 +185,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
 
 def _infers(spec: ModelSpec, work: Workload, masked: bool) -> int:
     """The most bytes inside a layer's forward without gradients, with its input and the model's embeddings, without the cache."""
-    if infers_on_tape(family(spec), spec.experts):
+    if infers_on_tape(spec, work):
         return most_without_gradients(spec, work, masked) + rotary_tables(spec, work)
     return works_without_gradients(spec, work, masked)
 
@@ -229,9 +229,13 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
     ):
         return spec.architecture or "a model known by its headers alone"
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block; for those of Gemma 3 with adapters.
-    built = on_tape if work.regime == "lora" else built_as_llama
+    built = built_as_llama if work.regime in ("full", "frozen_grad") else on_tape
     if (work.casts or work.dora) and not built(family(spec), spec.experts):
         return f"{spec.architecture} {'under autocast' if work.casts else 'with DoRA'}"
+    # Of SmolLM3, every fourth layer is not rotated, and its queries are in 16 bits.
+    known = infers_on_tape(spec, work) and form(spec) != "smollm3"
+    if autocast(work) and work.regime == "inference" and not known:
+        return f"{spec.architecture} without gradients under autocast"
     other = work.regime != "lora" and family(spec).head_norms
     if work.reentrant and (other or not built_as_llama(family(spec), spec.experts)):
         return f"{spec.architecture} with checkpointing and use_reentrant=True"

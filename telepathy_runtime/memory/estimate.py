@@ -272,19 +272,21 @@ def _extra_hidden(spec: ModelSpec, work: Workload) -> int:
 
 def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
     e, tokens = element_size(work.dtype), work.tokens
-    local = divided(spec, work)
+    local, mixed = divided(spec, work), autocast(work)
     cache = _first_cache(local, work) if work.use_cache else 0
-    row = e * tokens * spec.hidden
+    row = (4 if mixed else e) * tokens * spec.hidden
     hidden = row * work.hidden_states
     rows = work.batch if work.logits == "last" else tokens
     base = {"weights": held.weights, "kv_cache": cache}
-    beside = held.root
+    # Autocast keeps a copy of each matrix in 16 bits, which a layer counts for all layers.
+    matrices = spec.layers * (spec.attention_params + spec.mlp_params) + spec.embedding_params
+    beside, copies = held.root, e * matrices * mixed
     # Before 4.46, the model creates float32 logits itself.
     element = e if work.version >= (4, 46) else e + 4
     # A scale or a softcap makes a second tensor of them.
     element += e * bool(family(spec).logit_steps or spec.logit_softcap)
     # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
-    # state.
+    # state, and under autocast a copy of what the head reads.
     instants = [
         Instant(
             "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
@@ -292,15 +294,16 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
         ),
         Instant(
             "prefill, logits", **base, activations=spec.layers * hidden,
-            logits=element * rows * spec.vocab, transient=beside + row,
+            logits=element * rows * spec.vocab, transient=beside + copies + row + e * rows * spec.hidden * mixed,
         ),
     ]  # fmt: skip
     if work.new_tokens:
         total = work.seq_len + work.new_tokens - 1
-        cache = local.kv_bytes(work.batch, total, work.dtype)
+        cache = _in_cache(local, work, local.kv_bytes(work.batch, total, work.dtype))
         # `generate` copies logits to float32 while the copy of the last token is still alive. A layer's keys
         # grow by concatenation, with old and new in memory.
-        grown = cache // (2 * spec.layers)
+        grown = cache * (4 if mixed else 3) // (6 * spec.layers)
+        beside += copies
         repeated = (
             2
             * e
@@ -322,7 +325,14 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
 
 def _first_cache(spec: ModelSpec, work: Workload) -> int:
     """Bytes of the cache after the first forward: a layer with a window keeps a view of all keys until the next token."""
-    return replace(spec, sliding_layers=0).kv_bytes(work.batch, work.seq_len, work.dtype)
+    return _in_cache(
+        spec, work, replace(spec, sliding_layers=0).kv_bytes(work.batch, work.seq_len, work.dtype)
+    )
+
+
+def _in_cache(spec: ModelSpec, work: Workload, size: int) -> int:
+    """Bytes of a cache that has so many in 16 bits: under autocast, rotated keys are in 32."""
+    return size * 3 // 2 if autocast(work) and family(spec).rotary else size
 
 
 def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:

@@ -47,18 +47,21 @@ def targets(spec: ModelSpec, work: Workload) -> list[Target]:
     return list(found.values())
 
 
+PROJECTOR = ("first", "second")
+"""The sites of a projector's matrices."""
+
+
 def tower_matrices(spec: ModelSpec, work: Workload) -> list[tuple[Target, int]]:
     """The matrices of a vision tower and its projector to which PEFT adds adapters, and how many layers have each.
 
-    Names of the text's matrices stand for theirs too, even if a step reads no image. A projector's have the site "". None are known of a
-    tower without a closed form.
+    Names of the text's matrices stand for theirs too, even if a step reads no image. None are known of a tower without a closed form.
     """
     tower = spec.vision
     if work.regime != "lora" or work.tower == "frozen" or tower is None:
         return []
     every = "all-linear" in work.lora_targets
     return [
-        (target, tower.layers if target.site else 1)
+        (target, 1 if target.site in PROJECTOR else tower.layers)
         for name, target in _linears(spec, tower).items()
         if every or name in work.lora_targets
     ]
@@ -72,34 +75,32 @@ def _linears(spec: ModelSpec, tower: Tower) -> dict[str, Target]:
         return {
             "qkv": Target("qkv", h, 3 * h), "proj": Target("o", h, h), "gate_proj": Target("gate", h, wide),
             "up_proj": Target("up", h, wide), "down_proj": Target("down", wide, h),
-            "0": Target("", joined, joined), "2": Target("", joined, text),
+            "0": Target("first", joined, joined), "2": Target("second", joined, text),
         }  # fmt: skip
     found = {f"{site}_proj": Target(site, h, h) for site in "qkv"}
     found |= {"out_proj": Target("o", h, h), "fc1": Target("up", h, wide), "fc2": Target("down", wide, h)}
     if spec.architecture == "llava":
-        found |= {"linear_1": Target("", h, text), "linear_2": Target("", text, text)}
+        found |= {"linear_1": Target("first", h, text), "linear_2": Target("second", text, text)}
     return found
 
 
 def tower_params(spec: ModelSpec, work: Workload, skipped: int = 0) -> int:
     """Parameters of the adapters on a vision tower and its projector, without those of so many `skipped` layers."""
     return sum(
-        (layers - skipped * bool(target.site)) * _params(target, work)
+        (layers - skipped * (target.site not in PROJECTOR)) * _params(target, work)
         for target, layers in tower_matrices(spec, work)
     )
 
 
 def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:
-    """The matrices of one layer of a vision tower that have adapters and read images.
+    """The matrices of a vision tower's layer, and of its projector, that have adapters and read images.
 
-    Raises NotModelledError for adapters on a projector, and for DoRA.
+    Raises NotModelledError for DoRA.
     """
-    there = tower_matrices(spec, work) if work.image_tokens else []
-    if there and (work.dora or not all(target.site for target, _ in there)):
-        raise NotModelledError(
-            f"activations of adapters on the tower and the projector of {spec.architecture} have no closed form"
-        )
-    return [target for target, _ in there]
+    there = [target for target, _ in tower_matrices(spec, work)] if work.image_tokens else []
+    if there and work.dora:
+        raise NotModelledError(f"activations of DoRA on the tower of {spec.architecture} have no closed form")
+    return there
 
 
 _OF_TOWERS = frozenset({"out_proj", "fc1", "fc2"})

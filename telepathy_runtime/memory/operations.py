@@ -377,10 +377,11 @@ class Model:
         """
         element = q.element
         named = k, v  # the code holds them until it returns
-        q, k = self.lower(q), self.lower(k)
-        left, right = self.copied(q) if several else q, self.copied(k) if several and not ordered else k
+        lowered = self.lower(q), self.lower(k)
+        left = self.copied(lowered[0]) if several else lowered[0]
+        right = self.copied(lowered[1]) if several and not ordered else lowered[1]
         scores = self.matmul(left, right, pairs)
-        del left, right
+        del left, right, lowered
         scores = self.scaled(scores)
         if mask:
             masked = self.tape.new(pairs, max(mask, scores.element))

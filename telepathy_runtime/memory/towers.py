@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from telepathy_runtime.memory.lora import Target, tower_targets
+from telepathy_runtime.memory.lora import PROJECTOR, Target, tower_targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.programs import attend, checkpointed
 from telepathy_runtime.memory.tape import Tape, Tensor
@@ -45,7 +45,7 @@ class _Job(NamedTuple):
     work: Workload
     images: int
     width: int  # of the text's stream
-    targets: list[Target]  # the matrices of a layer that have adapters
+    targets: list[Target]  # the matrices of a layer, and of the projector, that have adapters
     soft: bool  # the output of the first convolution is made to take a gradient
 
     def linear(self, x: Tensor, by: Matrix, site: str, adapters: dict[str, Adapters]) -> Tensor:
@@ -58,12 +58,13 @@ class _Job(NamedTuple):
             return Features(image, seen, [])
         return Features(image, [image] * named, seen)
 
-    def adapters(self) -> dict[str, Adapters]:
-        """The adapters of one layer."""
+    def adapters(self, ends: bool = False) -> dict[str, Adapters]:
+        """The adapters of one layer, or of the projector."""
         element = element_size(self.work.lora_dtype)
         return {
             each.site: self.model.adapters(self.work.lora_rank, each.outputs, each.inputs, element)
             for each in self.targets
+            if (each.site in PROJECTOR) == ends
         }
 
 
@@ -204,7 +205,7 @@ def _llava(job: _Job, read: Callable[[Tensor], _Read]) -> Callable[[Tensor], Fea
     tape, tower, model, h = job.tape, job.tower, job.projector, job.tower.hidden
     first = model.matrix(job.width, h, bias=tower.projector_bias)
     second = model.matrix(job.width, job.width, bias=tower.projector_bias)
-    number = job.images * tower.tokens * h
+    number, adapters = job.images * tower.tokens * h, job.adapters(ends=True)
 
     def forward(pixels: Tensor) -> Features:
         seen = read(pixels)
@@ -214,10 +215,10 @@ def _llava(job: _Job, read: Callable[[Tensor], _Read]) -> Callable[[Tensor], Fea
             if x.number > number:  # without the first token, which a product of several images copies
                 x = tape.record(Tensor(x.storage, number, x.element), (x,))
                 x = model.copied(x) if job.images > 1 else x
-            y = model.linear(x, first)
+            y = job.linear(x, first, "first", adapters)
             del x
             y = model.activation(tower.projector_activation, y)
-            y = model.linear(y, second)
+            y = job.linear(y, second, "second", adapters)
             # A list of images, which is joined again.
             joined = tape.record(tape.new(y.number, y.element), (y,))
         return job.features(joined, [seen.last, selected, y, *seen.states])
@@ -341,6 +342,7 @@ def _windowed(job: _Job) -> Callable[[Tensor], Features]:
     ends, wide = job.projector, h * tower.merge**2
     norm = ends.vector(h)
     first, second = ends.matrix(wide, wide), ends.matrix(job.width, wide)
+    adapters = job.adapters(ends=True)
     rows, columns = sides_of(job.work.image_tokens, tower.merge)
     patches = job.images * rows * columns
     whole = {rows * columns: job.images}
@@ -365,9 +367,9 @@ def _windowed(job: _Job) -> Callable[[Tensor], Features]:
                 x = checkpointed(tape, job.work, run, x)
         with tape.part("images, merger"):
             y = ends.raised_norm(x, norm, h)
-            y = ends.linear(y, first)
+            y = job.linear(y, first, "first", adapters)
             y = ends.kernel(y)
-            y = ends.linear(y, second)
+            y = job.linear(y, second, "second", adapters)
             back = tape.new(order.number, 8)
             y = tape.record(tape.new(y.number, y.element), (y,), (back,))
             del places, tables, order, back

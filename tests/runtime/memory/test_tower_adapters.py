@@ -1,4 +1,7 @@
-"""Adapters that PEFT adds to a vision tower, because its matrices have the names of the text's: also where a step reads no image."""
+"""Adapters that PEFT adds to a vision tower and its projector, because names of the text's matrices mean theirs, too.
+
+They are there where a step reads no image; `all-linear` means all matrices of both.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from telepathy_runtime.memory import Workload, estimate
 from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.memory.states import trained
 from telepathy_runtime.models.spec import NotModelledError
-from tests.sampling import only
+from tests.sampling import first, only
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -21,9 +24,10 @@ pytest.importorskip("peft")
 from telepathy_runtime.memory.inputs import model_class  # noqa: E402
 from telepathy_runtime.memory.peft_adapters import with_lora  # noqa: E402
 from telepathy_runtime.memory.standard_step import traced  # noqa: E402
+from tests.runtime.memory.test_image_steps import drawn  # noqa: E402
 
-if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 0):
-    pytest.skip("transformers' towers read values before 5.0", allow_module_level=True)
+if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20):
+    pytest.skip("towers are counted as transformers 5.20 and newer run them", allow_module_level=True)
 
 SIZES: dict[str, Any] = {
     "hidden_size": 256, "intermediate_size": 640, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 1000,
@@ -126,3 +130,22 @@ def test_adapters_on_another_tower_are_traced(tmp_path: Path) -> None:
     assert found.whole and found.after_load == pytest.approx(expected, rel=0.001)  # beside buffers
     apart = estimate(spec, work.but(tower="frozen"))
     assert apart.after_load == spec.bytes_in("bfloat16") + added(config, work.but(tower="frozen"))
+
+
+EVERYWHERE: tuple[dict[str, Any], ...] = (
+    {}, {"checkpointing": True}, {"autocast": True}, {"mixed_precision": True, "checkpointing": True},
+    {"keep_outputs": True, "use_cache": True}, {"lora_dtype": "bfloat16"}, {"lora_dropout": True},
+    {"grad_accum": 2, "checkpointing": True}, {"optimizer": "sgd"},
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("number", first(3, 9, range(36)))
+def test_all_linear_layers_with_images(number: int) -> None:
+    config, work = drawn(number)
+    sizes = {"batch": work.batch, "seq_len": work.seq_len, "image_tokens": work.image_tokens}
+    how = EVERYWHERE[number // 3 % len(EVERYWHERE)]
+    asked = job(
+        attn=work.attn, lora_targets=("all-linear",), lora_rank=(4, 16, 64, 128)[number % 4], **sizes, **how
+    )
+    planned, seen = estimate(spec_of(config), asked), traced(config, asked)
+    assert planned.peak_allocated == pytest.approx(seen.peak_allocated, rel=0.005)

@@ -1,6 +1,7 @@
-"""Gemma 3's text: random jobs with adapters, in all regimes and without gradients, each against the trace of transformers' own step.
+"""Layers that are counted operation by operation: random jobs, each against the trace of transformers' own step.
 
-Layers rule most of their peaks: the vocabulary is small, and blocks are narrow.
+These are Gemma 3's text in all regimes, and without gradients layers of Llama's kind, too. Layers rule most of the peaks: the vocabulary is
+small, and blocks are narrow.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.memory_families import Shape, config_of, error
-from telepathy_runtime.memory import Workload
+from benchmarks.memory_families import Shape, config_of, error, spec_of
+from telepathy_runtime.memory import Workload, estimate
+from telepathy_runtime.models.spec import NotModelledError
 from tests.runtime.memory.test_families import has
 from tests.sampling import first
 
@@ -31,7 +33,7 @@ BESIDE: tuple[dict[str, Any], ...] = (
     {"mixed_precision": True},
 )
 TRAINER: dict[str, Any] = {"keep_outputs": False, "use_cache": False}
-KINDS = ("adapters", "prefill of one key head", "training")
+KINDS = ("adapters", "prefill", "training")
 LLAMAS = ("llama", "qwen2", "qwen3", "gemma", "granite", "smollm3", "mistral")
 
 
@@ -41,7 +43,7 @@ def drawn(number: int) -> tuple[str, Any, Workload]:
     kind = KINDS[number % 3]
     heads = draw.choice([4, 8, 12])
     hidden = heads * draw.choice([48, 64, 80])
-    few = 1 if kind == KINDS[1] else draw.choice([1, heads, heads // 2])
+    few = draw.choice([1, 1, 1, heads // 2] if kind == KINDS[1] else [1, heads, heads // 2])
     wide = 64 * max(int(hidden * draw.uniform(1, 6)) // 64, 1)
     shape = Shape(draw.randint(1, 5), hidden, wide, heads, few, draw.choice([600, 600, 5000]))
     # A prefill is counted so for layers of Llama's kind, too.
@@ -52,6 +54,10 @@ def drawn(number: int) -> tuple[str, Any, Workload]:
         config.sliding_window = draw.choice([64, 512, 4096])
     attn = attention_for(config, draw.choice(["eager", "eager", "sdpa"]))
     how: dict[str, Any] = {"logits": draw.choice(["all", "last"]), "use_cache": draw.random() < 0.6}
+    # Of SmolLM3, every fourth layer has queries in 16 bits under autocast.
+    how |= {"mixed_precision": draw.random() < 0.4 and family != "smollm3"}
+    if how["use_cache"] and draw.random() < 0.2:
+        how |= {"new_tokens": 3}
     if kind == "adapters":
         how = TRAINER | {
             "regime": "lora",
@@ -78,3 +84,13 @@ def test_drawn_jobs(number: int) -> None:
     if work.regime == "lora":
         pytest.importorskip("peft")
     assert abs(error(config, work)) < 0.005
+
+
+@pytest.mark.parametrize("family", ["phi3", "smollm3"])
+def test_a_prefill_under_autocast_that_is_not_known(family: str) -> None:
+    has(family)
+    spec = spec_of(config_of(family, Shape(4, 256, 640, 4, 2, 600)))
+    work = Workload(batch=2, seq_len=100, mixed_precision=True)
+    with pytest.raises(NotModelledError, match=f"{family} without gradients under autocast"):
+        estimate(spec, work)
+    assert estimate(spec, work.but(mixed_precision=False)).whole
