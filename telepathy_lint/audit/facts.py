@@ -51,8 +51,9 @@ def unused(
             continue  # no model is configured, so the registry is not needed
         files = _with_callers(files, todo)
         readable = (each.path for each in python if each.problem is None)
-        for name, models in unused_models(files, _models(files, _loads(files)), area, readable).items():
-            found[os.path.join(root, *name.split("/"))] = models
+        models = _models(files, _loads(files), sized=False)
+        for name, unloaded in unused_models(files, models, area, readable).items():
+            found[os.path.join(root, *name.split("/"))] = unloaded
     return found
 
 
@@ -175,7 +176,7 @@ def _assembled(
     card: Gpu,
 ) -> Audit:
     loads = _loads(files)
-    models = _models(files, loads)
+    models = _models(files, loads, sized=True)
     findings = sorted(
         (finding for facts in files for finding in facts.findings), key=lambda one: (one.code, one.place)
     )
@@ -224,7 +225,8 @@ def _loads(files: Sequence[FileFacts]) -> tuple[Load, ...]:
     return with_ids(loads, given, options)
 
 
-def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, ...]:
+def _models(files: Sequence[FileFacts], loads: Sequence[Load], sized: bool) -> tuple[Model, ...]:
+    """All models that are named; `sized` ones with their peaks, which take most of the time."""
     mentions: dict[str, set[Mention]] = defaultdict(set)
     weights: dict[str, set[Place]] = defaultdict(set)
     tokenizers: dict[str, set[Place]] = defaultdict(set)
@@ -248,6 +250,7 @@ def _models(files: Sequence[FileFacts], loads: Sequence[Load]) -> tuple[Model, .
             tuple(sorted(found, key=lambda one: one.place)),
             tuple(sorted(weights[model_id])),
             tuple(sorted(tokenizers[model_id])),
+            sized,
         )
         for model_id, found in sorted(mentions.items(), key=lambda item: (item[0].casefold(), item[0]))
         if model_id not in others
@@ -260,7 +263,11 @@ def _names_no_model(roles: set[Role]) -> bool:
 
 
 def _model(
-    model_id: str, mentions: tuple[Mention, ...], loads: tuple[Place, ...], tokenizers: tuple[Place, ...]
+    model_id: str,
+    mentions: tuple[Mention, ...],
+    loads: tuple[Place, ...],
+    tokenizers: tuple[Place, ...],
+    sized: bool,
 ) -> Model:
     from telepathy_runtime.models.registry import check_id
 
@@ -278,5 +285,5 @@ def _model(
         weight_bytes=spec.bytes_in("bfloat16"),
         hidden=spec.hidden,
         layers=spec.layers,
-        peaks=peaks(spec),
+        peaks=peaks(spec) if sized else (),
     )
