@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from telepathy_lint.commands import cli
+from tests import checkpoints
 
 if not all(importlib.util.find_spec(name) for name in ("torch", "transformers", "accelerate")):
     pytest.skip("needs torch, transformers and accelerate", allow_module_level=True)
@@ -32,13 +33,6 @@ PROGRAMS = sorted(path.name for path in FOLDER.glob("*.py"))
 #: Losses are logged with four digits by transformers 4.
 TOLERANCE = 1e-4
 HERE = importlib.metadata.version("transformers")
-_BUILD = """
-import sys
-from pathlib import Path
-from tests import checkpoints
-for kind in ("llama", "encoder", "t5"):
-    checkpoints.build(kind, Path(sys.argv[1]) / kind, pad="present", dtype="float32")
-"""
 _RUN = """
 import json, runpy, sys
 import transformers
@@ -89,14 +83,9 @@ def made(base: Path, programs: Path, *options: str) -> tuple[Path, Path]:
         pytest.skip("needs transformers 5")
     before = base / "before"
     shutil.copytree(programs, before)
-    # Transformers 5 reads what 4 writes, and not the other way round.
-    subprocess.run(
-        [sys.executable, "-c", _BUILD, str(before)],
-        check=True,
-        cwd=ROOT,
-        env=environment(True),
-        capture_output=True,
-    )
+    # Transformers 5 reads what 4 writes, and not the other way round: 4 writes where it is installed.
+    for kind in ("llama", "encoder", "t5"):
+        checkpoints.build(kind, before / kind, pad="present", dtype="float32")
     after = before.with_name("after")
     shutil.copytree(before, after)
     cli.run(["migrate", "--fix", "--to", "5.2" if later() < "5.15" else later(), *options, str(after)])
