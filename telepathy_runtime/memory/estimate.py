@@ -283,10 +283,12 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     beside, copies = held.root, e * matrices * mixed
     # Before 4.46, the model creates float32 logits itself.
     element = e if work.version >= (4, 46) else e + 4
-    # A scale or a softcap makes a second tensor of them.
-    element += e * bool(family(spec).logit_steps or spec.logit_softcap)
+    # A scale or a softcap makes a second tensor of them; by then, autocast's copy of what the head reads is gone.
+    scaled = bool(family(spec).logit_steps or spec.logit_softcap)
+    element += e * scaled
+    read = e * rows * spec.hidden * (mixed and not scaled)
     # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
-    # state, and under autocast a copy of what the head reads.
+    # state.
     instants = [
         Instant(
             "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
@@ -294,7 +296,7 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
         ),
         Instant(
             "prefill, logits", **base, activations=spec.layers * hidden,
-            logits=element * rows * spec.vocab, transient=beside + copies + row + e * rows * spec.hidden * mixed,
+            logits=element * rows * spec.vocab, transient=beside + copies + row + read,
         ),
     ]  # fmt: skip
     if work.new_tokens:
