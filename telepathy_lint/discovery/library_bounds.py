@@ -35,7 +35,7 @@ _BEHIND_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: A revision of a library in a git repository, for pip, poetry and uv; only a tag tells the release.
 _REVISED = r"(?P<name>transformers|trl|peft|accelerate|tokenizers)"
-_REVISION = rf"(?im)^[^#\n]*git\+[^\s#]*/{_REVISED}(?:\.git)?@(?P<revision>[\w.-]+)"
+_REVISION = rf"(?im)^[^#\n]{{0,200}}git\+[^\s#]{{0,300}}/{_REVISED}(?:\.git)?@(?P<revision>[\w./-]+)"
 _REVISION_IN_A_TABLE = (
     rf"(?m)^[ \t]*{_REVISED}[ \t]*=[ \t]*\{{[^}}\n]*\brev[ \t]*=[ \t]*[\"'](?P<revision>[\w.-]+)"
 )
@@ -73,7 +73,7 @@ def listed(texts: Iterable[str]) -> Bounds:
             each for text in texts if " install " in text for each in _stated(re.sub(r"#[^\n]*", "", text))
         ),
         **_bounds(_items(texts)),
-        **{name: newest for text in texts for name, newest in _checked_out(text)},
+        **{name: newest for text in texts for name, newest in _checked_out(text) if name != "transformers"},
     }
 
 
@@ -129,9 +129,9 @@ def _stated(text: str) -> list[re.Match[str]]:
     return sorted(found, key=lambda each: each.start())
 
 
-def is_of_a_commit(bounds: Bounds) -> bool:
-    """Whether the project takes transformers from a commit, so that its release is not known."""
-    return bounds.get("transformers") == UNKNOWN_RELEASE
+def takes_a_commit(text: str) -> bool:
+    """Whether a requirement file takes transformers from a commit, which does not tell its release."""
+    return any(name == "transformers" and newest == UNKNOWN_RELEASE for name, newest in _checked_out(text))
 
 
 def leave_out_5(bounds: Bounds) -> bool:

@@ -83,12 +83,13 @@ class Declared(NamedTuple):
     told: Target | None = None
     #: The newest releases of other libraries, of the files and, where they state none, the instructions.
     bounds: library_bounds.Bounds = {}
+    #: Whether the files take transformers from a commit, and none of them from the index. What they say of its releases is then no target.
+    commit: bool = False
 
     @property
     def settled(self) -> Target | None:
         """The target, without transformers 5 where other libraries leave it out."""
-        of_a_commit = library_bounds.is_of_a_commit(self.bounds)
-        target = self.target or (None if of_a_commit else self.told)
+        target = self.target or (None if self.commit else self.told)
         if target is None or not library_bounds.leave_out_5(self.bounds):
             return target
         if target.numbers >= (5,) or not target.admits_5:
@@ -100,8 +101,8 @@ class Declared(NamedTuple):
         """Settings for the project's own releases."""
         target = self.settled
         before_5 = library_bounds.leave_out_5(self.bounds)
-        commit = UNKNOWN_RELEASE if library_bounds.is_of_a_commit(self.bounds) else None
-        newest = target.newest if target is not None else commit or (LAST_OF_4 if before_5 else None)
+        unstated = LAST_OF_4 if before_5 else UNKNOWN_RELEASE if self.commit else None
+        newest = target.newest if target is not None else unstated
         own = self.target or self.told
         others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new(self.bounds)
         bounds = library_bounds.with_trl(self.bounds, newest).items()
@@ -148,8 +149,10 @@ class Targets:
         inside = self._is_in_a_repository(parent)
         told = found.told or (above.told if inside else None)
         bounds = {**above.bounds, **found.bounds} if inside else found.bounds
+        if found.commit or (above.commit and found.target is None and found.told is None):
+            return Declared(None, flash, None, bounds, commit=True)
         target = found.target
-        if target is None and not library_bounds.is_of_a_commit(found.bounds):
+        if target is None:
             target = found.told if _is_frozen(found.told, above.target) else above.target
         return Declared(target, flash, told, bounds)
 
@@ -187,7 +190,7 @@ def declared_in(folder: str) -> Declared:
     locked: list[Target] = []
     texts: list[str] = []
     locks: list[str] = []
-    lists, flash = False, False
+    lists, flash, commit, index = False, False, False, False
     for path in _candidates(folder, names):
         text = _text(path)
         lowered = lower_case(text)
@@ -200,8 +203,13 @@ def declared_in(folder: str) -> Declared:
             versions = [found["version"] for found in re.finditer(pattern, text)]
             locked += [Target(each, path, False, newest=newest_allowed(f"=={each}")) for each in versions]
         else:
+            named = re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
+            lists = lists or named
+            if library_bounds.takes_a_commit(text):
+                commit = True
+                continue
+            index = index or named
             declared += [Target(each[0], path, *each[1:]) for each in _versions(path, text)]
-            lists = lists or re.search(_LINE, text) is not None or re.search(_QUOTED, text) is not None
     chosen = [each for each in declared or locked if each.numbers >= _FIRST]
     target = _lowest(chosen)
     if target is not None and declared and locked:
@@ -209,10 +217,11 @@ def declared_in(folder: str) -> Declared:
     told = _told(folder, names) if target is None else None
     told_of = [_text(os.path.join(folder, each)) for each in names if _gives_instructions(each)]
     bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts), **library_bounds.locked(locks)}
+    commit = commit and target is None and not index
     if not lists:
-        return Declared(target, None, told, bounds)
+        return Declared(target, None, told, bounds, commit)
     flash = flash or any(re.search(_INSTALLED, lower_case(each)) for each in _explained(folder, names))
-    return Declared(target, flash, told, bounds)
+    return Declared(target, flash, told, bounds, commit)
 
 
 def _within(target: Target, locked: list[Target]) -> Target:

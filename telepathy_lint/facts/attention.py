@@ -75,7 +75,7 @@ def _runs_where_it_is_picked(settings: Settings) -> bool:
     """Whether the release that the project states picks SDPA for a model with soft-capping; the newest does not."""
     lowest = settings.target_version
     if lowest is None:
-        return not settings.unpinned
+        return not (settings.unpinned or settings.is_of_a_commit)
     # A project of transformers 5 gets the newest, unless it leaves it out.
     open_ended = settings.five == "needs" and settings.reaches(sdpa.PICKED[-1][1])
     return sdpa.picks_it(lowest) and not open_ended

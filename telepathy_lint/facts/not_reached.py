@@ -209,8 +209,6 @@ _BY_NAME = rb"import_module|__import__|pkgutil|spec_from_file_location|runpy|_ta
 _READS_BY_NAME = r"\b(?:locals|globals|vars|eval|exec|getattr)\(|\b__all__\b"
 #: A line of a drawing of folders, which shows what there is, not what is used.
 _OF_A_TREE = rb"(?m)^[^\r\n]{0,40}(?:\xe2\x94[\x9c\x94]|\|--|`--)[^\r\n]*"
-#: How code opens a file that it writes, behind its name.
-_TO_WRITE = rb",[ \t]*(?:mode=)?[\"'][wx]"
 #: The name before `.py`.
 _SCRIPT = rb"[\w-]{1,200}\Z"
 #: So many scripts that a project names show that it names those which are meant to be run.
@@ -351,34 +349,6 @@ def is_left_over(site: Site, project: Project) -> bool:
     if _is_named(path, site, project) or (project.once(_named_scripts) or 0) < _MANY:
         return False
     return not (is_defined(site) and "__main__" not in site.source.text and project.once(_imports_by_name))
-
-
-def is_written_by_another(site: Site, project: Project) -> bool:
-    """Whether another file of the project writes this script, and would write it again over a change."""
-    path = os.path.abspath(site.source.path)
-    name = os.path.basename(path)
-    if not name.endswith(".py") or name == "__init__.py":
-        return False
-    return site.file.remember("written by another", partial(_is_written, path, project))
-
-
-def _is_written(path: str, project: Project) -> bool:
-    word = os.path.basename(path).encode()
-    name = rb"[\"'](?:[\w./-]{0,200}/)?%b[\"']" % re.escape(word)
-    direct = rb"\bopen\((?:[\w.]*Path\()?%b\)?%b|%b\)?\.write_text\(" % (name, _TO_WRITE, name)
-    given = rb"\b(\w{1,200})[ \t]*=[ \t]*[^=]{0,200}?%b" % name
-    for each, data in project.python():
-        if word not in data or each == path:
-            continue
-        for line in _lines_with(word, data):
-            if re.search(direct, line) is not None:
-                return True
-            held = re.search(given, line)
-            if held is not None and re.search(
-                rb"\bopen\(%b%b|\b%b\.write_text\(" % (held[1], _TO_WRITE, held[1]), data
-            ):
-                return True
-    return False
 
 
 def _named_in_texts(project: Project) -> frozenset[str]:

@@ -116,9 +116,7 @@ def _is_not_reached(site: Site) -> bool:
     assert project is not None
     if not_reached.is_in_an_untaken_branch(site, project):
         return True
-    if _asked(not_reached.is_left_over, site, project) or _asked(
-        not_reached.is_written_by_another, site, project
-    ):
+    if _asked(not_reached.is_left_over, site, project):
         return True
     unused = partial(_asked, not_reached.is_in_an_unused_module, site, project)
     return not_reached.is_defined(site) and site.file.remember("unused module", unused)

@@ -146,28 +146,46 @@ def cuts_ends(text: str) -> bool:
     return bool(lengths) and all(each.isdigit() and int(each) <= _FEW_TOKENS for each in lengths)
 
 
+#: So many characters of a call are looked through for its end.
+_LONGEST_CALL = 2000
 #: The name that holds what an entry of an example gets: `"labels": name.input_ids`.
 _GIVES = r"[\"']{}[\"']\]?[ \t]*[:=](?!=)[ \t]*(\w+)"
 
 
 def has_real_ends(text: str) -> bool:
     """Whether the text shows that training texts end with the end-of-sequence token."""
-    if occurs(_DROPS_ENDS, text) or _has_labels_apart(text):
+    if occurs(_DROPS_ENDS, text):
         return False
     ends = "|".join([_EOS, *map(re.escape, end_tokens(ids_in(text) or (text,)))])
-    for line in text.splitlines():
+    for line in _without_labels_apart(text).splitlines():
         code = line.partition("#")[0]
         if re.search(ends, code) and re.search(ends, re.sub(_NO_END, "", code)):
             return True
     return False
 
 
-def _has_labels_apart(text: str) -> bool:
-    """Whether a file gives the labels other tokens than the inputs: the collator replaces the labels, so an end that is in them is in no loss."""
+def _without_labels_apart(text: str) -> str:
+    """A text without the calls that only make labels: the collator replaces them by the inputs, so what ends them is not trained on."""
     if '"labels"' not in text and "'labels'" not in text:
-        return False
+        return text
     inputs, labels = (set(re.findall(_GIVES.format(key), text)) for key in ("input_ids", "labels"))
     if not inputs or not labels or inputs & labels:
-        return False
-    copied = "|".join(map(re.escape, [*inputs, "input_ids"]))
-    return not any(re.search(rf"\b{each}[ \t]*=(?!=)[^\r\n]*\b(?:{copied})\b", text) for each in labels)
+        return text
+    names = "|".join(sorted(map(re.escape, labels)))
+    found = re.finditer(rf"\b(?:{names})[ \t]*=[ \t]*[\w.]{{1,100}}\(", text)
+    kept, at = [], 0
+    for each in found:
+        if each.end() >= at:
+            kept.append(text[at : each.end()])
+            at = _end_of_call(text, each.end())
+    return "".join([*kept, text[at:]])
+
+
+def _end_of_call(text: str, start: int) -> int:
+    """Where the call ends whose first argument starts here; the start itself where its end is not near."""
+    depth = 1
+    for at in range(start, min(len(text), start + _LONGEST_CALL)):
+        depth += (text[at] == "(") - (text[at] == ")")
+        if depth == 0:
+            return at
+    return start

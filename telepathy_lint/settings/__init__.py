@@ -113,7 +113,7 @@ class Settings(NamedTuple):
     @property
     def is_before_5(self) -> bool:
         """Whether the project says what it runs on, and leaves out transformers 5."""
-        if self.newest is not None and UNKNOWN_RELEASE < self.newest < (5, 0):
+        if self.newest is not None and self.newest < (5, 0) and not self.is_of_a_commit:
             return True
         return self.target_version is not None and not self.five
 
@@ -129,13 +129,20 @@ class Settings(NamedTuple):
     @property
     def unpinned(self) -> bool:
         """Whether the requirements list transformers without a release, so that a new installation gets the newest."""
-        states = self.is_before_5 or self.newest == UNKNOWN_RELEASE
+        states = self.is_before_5 or self.is_of_a_commit
         return self.flash_attention is not None and self.target_transformers is None and not states
+
+    @property
+    def is_of_a_commit(self) -> bool:
+        """Whether the requirements take transformers from a commit, which does not tell its release."""
+        return self.newest == UNKNOWN_RELEASE
 
     @property
     def is_pinned(self) -> bool:
         """Whether the requirements or a lock file keep the project to one minor release, from which all its results come."""
-        return self.newest is not None and (self.locked or self.newest == self.target_version)
+        return self.newest is not None and (
+            self.locked or self.is_of_a_commit or self.newest == self.target_version
+        )
 
     def is_below(self, version: tuple[int, int]) -> bool:
         """Whether every release that the project allows is older than this one."""
@@ -154,7 +161,8 @@ class Settings(NamedTuple):
             return self.strict or newest is None or newest >= since
         if not self.strict and self.stage == "others" and since >= (5, 0):
             return False
-        is_decided = self.newest is not None and (self.newest == UNKNOWN_RELEASE or self.newest >= (5, 0))
-        if not self.strict and is_decided and self.is_below(since):
+        if not self.strict and self.is_of_a_commit:
+            return False
+        if not self.strict and self.newest is not None and (5, 0) <= self.newest < since:
             return False
         return self.end is None or since < self.end

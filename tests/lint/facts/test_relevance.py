@@ -157,6 +157,10 @@ ENDS = (
     "texts = [text + tokenizer.eos_token for text in texts]\n"
     "collator = DataCollatorForLanguageModeling(tokenizer, mlm=False)\n"
 )
+LABELS_APART = "".join(ENDS.split("texts = [text + tokenizer.eos_token for text in texts]\n")) + (
+    "inputs = tokenizer({})\nanswers = tokenizer(\n    {},\n    padding=(1 == 2),\n)\n"
+    "row = {{'input_ids': inputs.input_ids, 'labels': answers.input_ids}}\n"
+)
 WRITTEN_ENDS = ENDS.replace("text + tokenizer.eos_token", "text + '{}'")
 #: A load of a checkpoint, behind which a file saves one.
 SAVED = "saved = AutoModelForCausalLM.from_pretrained(args.out)\nprint(saved)\n"
@@ -176,7 +180,7 @@ OLD_INT8 = "from transformers import AutoModel\nfrom peft import prepare_model_f
 WARMED = "from transformers import TrainingArguments\nTrainingArguments(output_dir='out', warmup_ratio=0.1)\n"
 LISTS_TRL = "[project]\nname = 'x'\ndependencies = ['transformers>=4.40', 'trl>=0.9']\n"
 PIPENV = '{"default": {"transformers": {"hashes": ["sha256:a"], "index": "pypi", "version": "==0"}}}'
-LISTS_TF = LISTS_TRL.replace(">=4.40', 'trl>=0.9", "")
+LISTS_TF = LISTS_TRL.replace(", 'trl>=0.9'", "")
 AT_A_COMMIT = "git+https://github.com/huggingface/transformers.git@3760afb21c1f4c14aa48c41d1b025702777b1c53"
 LOCKS = '[[package]]\nname = "trl"\nversion = "{}"\n'
 NAMED_PIPELINE = (
@@ -1287,13 +1291,14 @@ CASES = {
     ),
     "ends in labels that the collator replaces": Case(
         "TLP202",
-        file(ENDS + "inputs = tokenizer(text)\nanswers = tokenizer(text)\nrow = {'input_ids': inputs.input_ids, 'labels': answers.input_ids}\n"),
-        file(ENDS + "inputs = tokenizer(text)\nanswers = inputs['input_ids'][:]\nrow = {'input_ids': inputs.input_ids, 'labels': answers}\n"),
+        file(LABELS_APART.format("text", "text + tokenizer.eos_token")),
+        file(LABELS_APART.format("text + tokenizer.eos_token", "text + tokenizer.eos_token")),
     ),
-    "ends in labels of their own": Case(
+    "ends that only the labels have": Case(
         "TLP202",
-        file(ENDS + "row['input_ids'] = asked\nrow['labels'] = answered\n"),
-        file(ENDS + "row['input_ids'] = asked\nrow['labels'] = asked\n"),
+        file(LABELS_APART.format("text", "text + tokenizer.eos_token")),
+        file("answers = tokenizer(text + tokenizer.eos_token)\n".join(ENDS.split("texts = [text + tokenizer.eos_token for text in texts]\n"))
+             + "ids = asked + answers\nlabels = [-100] * len(asked) + answers\nrow = {'input_ids': ids, 'labels': labels}\n"),
     ),
     "a lock file of pdm": Case(
         "TLP401",
@@ -1304,16 +1309,6 @@ CASES = {
         "TLP401",
         {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.5.4")},
         {**file(WARMED), "README.md": "", "pyproject.toml": LISTS_TF, "Pipfile.lock": PIPENV.replace("0", "5.20.0")},
-    ),
-    "a script that another one writes": Case(
-        "TLP401",
-        {**at(WARMED, "transformers>=4.40"), "make.py": "path = Path('main.py')\nwith open(path, 'w') as file:\n    file.write(text)\n"},
-        {**at(WARMED, "transformers>=4.40"), "make.py": "path = Path('main.py')\nwith open(path, 'r') as file:\n    file.read()\n"},
-    ),
-    "a script that another one writes, by its path": Case(
-        "TLP107",
-        {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').write_text(text)\n"},
-        {**at(OLD_CALL, "transformers>=4.40"), "make.py": "(out / 'made/main.py').read_text(text)\n"},
     ),
     "a GPU of the rank's number": Case(
         "TLP101",
@@ -2034,6 +2029,28 @@ CASES = {
         "TLP401",
         {"part/main.py": WARMED, "README.md": "", "requirements.txt": "transformers>=5\n", "part/requirements.txt": f"-e {AT_A_COMMIT}\n"},
         {"part/main.py": WARMED, "README.md": "", "requirements.txt": "transformers>=5\n", "part/requirements.txt": "torch\n"},
+        "part/main.py",
+    ),
+    "float32 in a release that a commit does not tell": Case(
+        "TLP102",
+        at(BARE_LLAMA, f"transformers @ {AT_A_COMMIT}"),
+        at(BARE_LLAMA, "torch"),
+    ),
+    "soft-capping in a release that a commit does not tell": Case(
+        "TLP104",
+        at(WITH_GEMMA, f"transformers @ {AT_A_COMMIT}"),
+        at(WITH_GEMMA, "torch"),
+    ),
+    "a commit of transformers beside the newest release": Case(
+        "TLP107",
+        {**at(OLD_CALL, f"transformers @ {AT_A_COMMIT}")},
+        {**at(OLD_CALL, "transformers"), "requirements-dev.txt": f"transformers @ {AT_A_COMMIT}\n"},
+    ),
+    "a commit of transformers above a part with a release of its own": Case(
+        "TLP107",
+        {"part/main.py": OLD_CALL, "README.md": "", "requirements.txt": f"transformers @ {AT_A_COMMIT}\n"},
+        {"part/main.py": OLD_CALL, "README.md": "", "requirements.txt": f"transformers @ {AT_A_COMMIT}\n", "part/requirements.txt": "transformers>=4.30\n"},
+        "part/main.py",
     ),
     "a commit of transformers for uv": Case(
         "TLP107",
