@@ -179,7 +179,8 @@ def _bounds(named: Iterable[re.Match[str]]) -> Bounds:
     found: dict[str, Version | None] = {}
     for each in named:
         clauses = each["clauses"].strip()
-        name = each["name"].lower().replace("_", "-").replace("pytorch", "torch")
+        name = each["name"].lower().replace("_", "-")
+        name = "torch" if name == "pytorch" else name
         if re.search(_STATES, clauses) is None:
             if not clauses and _leaves_it_out(name, None) and _is_a_line(each):
                 found.setdefault(name, None)

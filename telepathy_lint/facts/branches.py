@@ -17,24 +17,32 @@ def is_of_other_names(site: Site, offset: int) -> bool:
     """
     tree = site.context.scope.tree
     calls = calls_at(tree, offset)
-    loaded = set(compared_around(site.node, tree.parent)) if calls else set()
+    loaded = set(_compared_around(site.node, tree.parent)) if calls else set()
     compared = {variable for variable, _ in loaded}
     return bool(loaded) and any(
-        each[0] in compared and each not in loaded for each in compared_around(calls[0], tree.parent)
+        each[0] in compared and each not in loaded for each in _compared_around(calls[0], tree.parent)
     )
 
 
-def compared_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, str]]:
+def _compared_around(node: ast.AST, parents: Mapping[ast.AST, ast.AST]) -> Iterator[tuple[str, str]]:
     """The variables, by their last names, that conditions around a node compare, and the texts, in lower case, that they must have or contain."""
     while (above := parents.get(node)) is not None:
         if isinstance(above, ast.If) and node in above.body:
-            for each in ast.walk(above.test):
+            for each in must_hold(above.test):
                 if isinstance(each, ast.Compare) and isinstance(each.ops[0], (ast.In, ast.Eq)):
                     sides = (each.left, each.comparators[0])
                     names = [name for one in sides if (name := _variable(one))]
                     texts = [one.value for one in sides if isinstance(one, ast.Constant)]
                     yield from ((name, str(text).lower()) for name in names for text in texts)
         node = above
+
+
+def must_hold(test: ast.expr) -> Iterator[ast.expr]:
+    """The parts of a condition that all have to hold: those that `and` joins."""
+    for each in test.values if isinstance(test, ast.BoolOp) and isinstance(test.op, ast.And) else ():
+        yield from must_hold(each)
+    if not isinstance(test, ast.BoolOp):
+        yield test
 
 
 def _variable(node: ast.expr) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from telepathy_lint.facts import start_commands
-from telepathy_lint.facts.branches import compared_around
+from telepathy_lint.facts.branches import must_hold
 from telepathy_lint.facts.start_commands import may_name
 from telepathy_lint.flow.importers import imported_by
 from telepathy_lint.flow.whole_project import Project, TooLargeError
@@ -35,6 +35,11 @@ _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$])
 #: An option behind a script, and code that reads options.
 _OPTION = r"(?<!\S)--[a-zA-Z]"
 _READS_OPTIONS = rb"argv|argparse|ArgumentParser|ArgParser|\bfire\b|\bclick\b|\btyper\b|hydra|absl|tyro|OmegaConf|docopt|parse_args|\bargs\.\w"
+
+
+#: What parsers of command lines give, and a text that is neither a variable nor a place to fill in (`<MODEL>`, `MODEL_NAME`).
+_PARSED = r"(?i)\w*(?:args|argv|opts?|options|flags)"
+_WRITTEN = r"(?=.*[a-z\d])[\w./:-]+"
 
 
 class Launched(NamedTuple):
@@ -224,7 +229,7 @@ def _launched_by(site: Site) -> Launched | None:
     for name in dict.fromkeys(map(start_commands.last_name, entries)):
         found |= project.about(name, launches_naming) or {}
     option = _option_around(site)
-    compared = list(compared_around(site.node, site.context.scope.tree.parent))
+    compared = dict(_compared_options(site))
     for written, launched in sorted(found.items(), key=lambda each: (each[1].commented, each[1].first)):
         if option is not None and not any(_may_set(option, each) for each in launched.arguments):
             continue
@@ -240,18 +245,44 @@ def _launched_by(site: Site) -> Launched | None:
     return None
 
 
-def _gives_other_names(compared: list[tuple[str, str]], launched: Launched, project: Project) -> bool:
-    """Whether the only command sets an option that conditions around a call compare, and it and its script have none of the texts."""
+def _compared_options(site: Site) -> Iterator[tuple[str, str]]:
+    """The options of the command line that conditions around a call compare, each with the text that it has to be: `if args.model == "a/b":`."""
+    for above, stmt in _conditions(site):
+        for each in must_hold(above.test) if stmt in above.body else ():
+            if (
+                isinstance(each, ast.Compare)
+                and isinstance(each.ops[0], ast.Eq)
+                and isinstance(each.left, ast.Attribute)
+                and isinstance(each.left.value, ast.Name)
+                and re.fullmatch(_PARSED, each.left.value.id) is not None
+                and isinstance(each.comparators[0], ast.Constant)
+            ):
+                yield each.left.attr, str(each.comparators[0].value)
+
+
+def _gives_other_names(compared: Mapping[str, str], launched: Launched, project: Project) -> bool:
+    """Whether the only command gives an option another text than the call needs: a written one, or a variable's, which its script writes."""
     if len(launched.arguments) != 1:
         return False
-    given = launched.arguments[0].replace("-", "_")
-    texts = [
-        text for name, text in compared if re.search(rf"(?<![\w])__{re.escape(name)}\b", given) is not None
-    ]
-    if not texts or re.search(r"\$(?:[@*]|\{?[1-9])", given) is not None:
-        return False
-    written = project.content(launched.path).lower()
-    return not any(text.encode() in written for text in texts)
+    for option, text in compared.items():
+        name = re.escape(option).replace("_", "[-_]")
+        given = re.search(rf"(?<!\S)--{name}[= \t]+[\"']?(\S{{1,200}})", launched.arguments[0])
+        if given is None:
+            continue
+        value = given[1].strip("\"'")
+        held = re.fullmatch(r"\$\{?(\w+)\}?", value)
+        values = [value]
+        if held is not None:
+            # Once assigned, and neither by a loop nor by another script.
+            script = project.content(launched.path).decode("utf-8", "replace")
+            values = re.findall(rf"(?m)^[ \t]*(?:export[ \t]+)?{held[1]}=[\"']?([^\s\"';&|]*)", script)
+            if len(values) != 1 or re.search(
+                rf"\b{held[1]}\b[ \t]+in\b|\bread\b|^[ \t]*(?:source|\.)[ \t]", script, re.MULTILINE
+            ):
+                continue
+        if all(re.fullmatch(_WRITTEN, each) is not None and each != text for each in values):
+            return True
+    return False
 
 
 def _may_take(entry: str, launched: Launched, project: Project) -> bool:

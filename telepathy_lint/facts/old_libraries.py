@@ -12,7 +12,8 @@ from functools import partial
 
 from telepathy_lint.facts.not_reached import names_of_modules
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.knowledge.before_5 import MODULES_BEFORE_5
+from telepathy_lint.knowledge.before_5 import LIMITED, MODULES_BEFORE_5
+from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 
 _LIBRARIES = ("datasets", "peft", "transformers", "trl")
@@ -63,7 +64,7 @@ def _is_old(site: Site) -> bool:
         asker, symbol = pending.pop()
         paths = modules.files(symbol, asker)
         first_name = symbol.partition(".")[0]
-        if not paths and first_name in MODULES_BEFORE_5 and not _is_own(first_name, site):
+        if not paths and _leaves_out_5(first_name, site.file.settings) and not _is_own(first_name, site):
             return True
         for path in paths:
             if path in seen:
@@ -76,6 +77,15 @@ def _is_old(site: Site) -> bool:
                 return True
             pending += [(path, each) for each in others]
     return False
+
+
+def _leaves_out_5(module: str, settings: Settings) -> bool:
+    """Whether a library cannot be installed beside transformers 5, in the release that the project takes."""
+    name = MODULES_BEFORE_5.get(module)
+    if name is None or settings.five == "needs":
+        return False
+    newest = dict(settings.newest_others).get(name)
+    return newest is None or newest >= LIMITED[name][0]
 
 
 def _is_own(name: str, site: Site) -> bool:

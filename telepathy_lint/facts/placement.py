@@ -213,8 +213,8 @@ def _means_several_gpus(text: str) -> bool:
 def _is_own_gpu(value: Value) -> bool:
     """Whether a map puts the whole model on the GPU of its process: `{"": local_rank}`, `f"cuda:{local_rank}"`."""
     node = value.node
-    if isinstance(node, (ast.JoinedStr, ast.Call)) and "cuda" in ast.unparse(node):
-        given = ast.unparse(node)
+    if (number := _number_of_a_gpu(node)) is not None:
+        given = ast.unparse(number)
     elif isinstance(node, ast.Dict) and len(node.keys) == len(node.values) == 1:
         given = ast.unparse(node.values[0])
     else:
@@ -228,6 +228,29 @@ def _is_own_gpu(value: Value) -> bool:
         or (occurs(_RANKS, text) and re.search(rf"\b{re.escape(name)}\s*=[^=\r\n]*(?:{_RANKS})", text))
         for name in found
     )
+
+
+def _number_of_a_gpu(node: ast.AST) -> ast.expr | None:
+    """The name that a text has as the number of a GPU: `f"cuda:{rank}"`, `"cuda:{}".format(rank)`; None for others, also computed ones."""
+    found: ast.expr | None = None
+    if isinstance(node, ast.JoinedStr) and len(node.values) == 2:
+        start, field = node.values
+        if (
+            isinstance(start, ast.Constant)
+            and start.value == "cuda:"
+            and isinstance(field, ast.FormattedValue)
+        ):
+            found = field.value
+    elif (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "format"
+        and isinstance(node.func.value, ast.Constant)
+        and node.func.value.value == "cuda:{}"
+        and len(node.args) == 1
+    ):
+        found = node.args[0]
+    return found if isinstance(found, (ast.Name, ast.Attribute)) else None
 
 
 def _is_of_the_caller(value: Value) -> bool:

@@ -1,10 +1,10 @@
-"""Libraries that cannot be installed beside transformers 5, by the metadata of their distributions on the package index (November 2026)."""
+"""Libraries of which some releases, or all, cannot be installed beside transformers 5, by the metadata of their distributions (November 2026)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Stands for a release that does not exist yet (November 2026).
+#: Stands for a release that does not exist yet.
 NEVER = (9999, 0)
 #: Distribution -> the first release, as (major, minor), whose metadata leaves out transformers 5, huggingface-hub 1 or torch 2.4, and the first later one that
 #: allows them.
@@ -42,7 +42,7 @@ LIMITED: Mapping[str, tuple[tuple[int, int], tuple[int, int]]] = {
 }
 #: Modules of other names than their distributions.
 _MODULES = {"unbabel-comet": "comet", "opennmt-py": "onmt"}
-#: The modules of those of which even the newest release leaves it out.
-MODULES_BEFORE_5 = frozenset(
-    _MODULES.get(name, name.replace("-", "_")) for name, (_, until) in LIMITED.items() if until == NEVER
-)
+#: The modules of those of which even the newest release leaves it out, and their distributions.
+MODULES_BEFORE_5 = {
+    _MODULES.get(name, name.replace("-", "_")): name for name, (_, until) in LIMITED.items() if until == NEVER
+}

@@ -89,18 +89,18 @@ def drops_soft_capping(model_id: str, classes: Iterable[str], lowest: tuple[int,
 
 def picks_it(release: tuple[int, int]) -> bool:
     """Whether a release picks SDPA for such a model."""
-    return _picked_from(release) is not None
-
-
-def picking(release: tuple[int, int] | None) -> str:
-    """The releases around one that pick SDPA for such a model, in words: "4.48 to 5.20"; without a release, the newest."""
-    first, (major, minor) = (_picked_from(release) if release is not None else None) or PICKED[-1]
-    return f"{first[0]}.{first[1]} to {major}.{minor - 1}"
-
-
-def _picked_from(release: tuple[int, int]) -> tuple[tuple[int, int], tuple[int, int]] | None:
     release = max(release, PICKED[0][0])
-    return next((each for each in PICKED if each[0] <= release < each[1]), None)
+    return any(first <= release < end for first, end in PICKED)
+
+
+def picking(lowest: tuple[int, int] | None, newest: tuple[int, int] | None) -> str:
+    """The releases between two that pick SDPA for such a model, in words: "4.48 to 5.20"; without a lowest, the latest ones."""
+    if lowest is None:
+        lowest = PICKED[-1][0]
+    spans = [
+        (first, end) for first, end in PICKED if lowest < end and (newest is None or first <= newest)
+    ] or PICKED[-1:]
+    return " and ".join(f"{first[0]}.{first[1]} to {major}.{minor - 1}" for first, (major, minor) in spans)
 
 
 def names_only_such(text: str) -> bool:

@@ -32,7 +32,8 @@ class MissingDtype(Rule):
 
     Unless strict, the rule leaves out tests, models that get a quantization config, models whose own weights are trained, models that are
     cast to a dtype in the same block, models whose class the project derives from `PreTrainedModel`, and what a module loads only if it
-    is started itself, where other modules import it and nothing starts it, and projects whose requirements list transformers without a release. In scripts that are alone, with no project around them, it also
+    is started itself, where other modules import it and nothing starts it. If the requirements list transformers without a release, it reports nothing:
+    a new installation follows the checkpoint. In scripts that are alone, with no project around them, it also
     leaves out small models, of at most about 1.5 billion parameters: known ones, those whose id says so (`-125m`, `0.5B`, `bert-...`,
     `t5-base`), and classes and tasks that usually have no others.
 
@@ -40,7 +41,7 @@ class MissingDtype(Rule):
     (`-7b`) or the only id that the file names. It leaves out:
 
     - projects that may install transformers 5: they get the checkpoint's dtype
-    - projects that pin a release: their results are from float32
+    - projects that pin a release or a commit: their results are from float32
     - files that train in float16 mixed precision, whose scaler refuses float16 weights, or that run models under `autocast`
     - files that ask for hidden states or attentions (`output_hidden_states=True`), whose values another precision would change, and models that TransformerLens copies
     - loads under a comment about full precision, and loads whose other arm of a condition states a dtype: the one for the GPU, or a first attempt

@@ -85,7 +85,7 @@ def _chosen(site: Site, settings: Settings) -> str:
         return elsewhere
     name = (site.model_id or "").rpartition("/")[2]
     if sdpa.drops_soft_capping(site.model_id or "", site.loaded, settings.target_version):
-        picking = sdpa.picking(settings.target_version)
+        picking = sdpa.picking(settings.target_version, settings.newest)
         return f"transformers {picking} pick sdpa, which leaves out the soft-capping of {name or 'Gemma 2'}; eager applies it"
     if site.model_id is not None and sdpa.always(site.model_id, ()):
         return f"transformers picks sdpa for {name}"

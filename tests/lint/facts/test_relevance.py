@@ -1254,6 +1254,16 @@ CASES = {
         {**file(f"import adapters\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
         {**file(f"import adapters\n{WARMED}"), "lib/adapters.py": "", "README.md": "", "requirements.txt": "transformers>=4.40\n"},
     ),
+    "such a library in a project that needs transformers 5": Case(
+        "TLP401",
+        {**file(f"import adapters\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+        {**file(f"import adapters\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=5.5\n"},
+    ),
+    "such a library in a release before it left out transformers 5": Case(
+        "TLP401",
+        {**file(f"import circuit_tracer\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=4.40\n"},
+        {**file(f"import circuit_tracer\n{WARMED}", other=""), "README.md": "", "requirements.txt": "transformers>=4.40\ncircuit-tracer==0.4.0\n"},
+    ),
     "such a library in a module that the script imports": Case(
         "TLP107",
         {**file(f"from steered import load\n{OLD_CALL}", steered="from steering_vectors import train\n"), "README.md": ""},
@@ -1315,6 +1325,11 @@ CASES = {
         {**file(PLACED.format("'cuda:{}'.format(accelerator.process_index)")), "run.sh": STARTED.format("")},
         {**file(PLACED.format("'cuda:{}'.format(number)")), "run.sh": STARTED.format("")},
     ),
+    "a GPU that is computed from the rank's number": Case(
+        "TLP101",
+        {**file(PLACED.format("f'cuda:{local_rank}'")), "run.sh": STARTED.format("")},
+        {**file("f = open(f'log_{local_rank}.txt')\n" + PLACED.format("f'cuda:{local_rank % 2}'")), "run.sh": STARTED.format("")},
+    ),
     "a GPU of the rank's number in an f-string": Case(
         "TLP101",
         {**file(PLACED.format("f'cuda:{local_rank}'")), "run.sh": STARTED.format("")},
@@ -1323,12 +1338,32 @@ CASES = {
     "a branch for a model that the launcher does not give": Case(
         "TLP101",
         {**file(NAMED_BRANCH), "run.sh": "model=acme/small\ntorchrun main.py --model_name $model --limit 1\n"},
-        {**file(NAMED_BRANCH), "run.sh": "model=acme/Large\ntorchrun main.py --model_name $model --limit 1\n"},
+        {**file(NAMED_BRANCH), "run.sh": "model=$1\ntorchrun main.py --model_name $model --limit 1\n"},
+    ),
+    "a branch for a model that the launcher does not give, and one in another script's variable": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH), "run.sh": "model=acme/small\ntorchrun main.py --model_name $model\n"},
+        {**file(NAMED_BRANCH), "run.sh": "model=acme/small\nsource env.sh\ntorchrun main.py --model_name $model\n"},
     ),
     "a branch for a model that the launcher does not give, by its argument": Case(
         "TLP101",
         {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\n"},
-        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\ntorchrun main.py --model-name $1\n"},
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/large\n"},
+    ),
+    "a place for the model's name": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\n"},
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name MODEL_NAME\n"},
+    ),
+    "a branch for a model, or for another option": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH.replace(":", " and args.big:", 1)), "run.sh": "torchrun main.py --model-name acme/small --big\n"},
+        {**file(NAMED_BRANCH.replace(":", " or args.big:", 1)), "run.sh": "torchrun main.py --model-name acme/small --big\n"},
+    ),
+    "a branch for all models but one": Case(
+        "TLP101",
+        {**file(NAMED_BRANCH), "run.sh": "torchrun main.py --model-name acme/small\n"},
+        {**file(NAMED_BRANCH.replace("if ", "if not ")), "run.sh": "torchrun main.py --model-name acme/small\n"},
     ),
     "an old name beside the present one": Case(
         "TLP302",
@@ -2380,6 +2415,8 @@ def test_the_import_that_fails_and_what_trl_removed_are_reported(
         ("spacy-transformers==1.3.9", False),
         ("circuit-tracer==0.4.0", True),
         ("flair==0.11.3", True),
+        ("facenet-pytorch==2.6.0", False),
+        ("pytorch==2.2", False),
         ("petals>=2.0", False),
         ("pyreft==0.1.0", False),
         ("whisperx==3.1.1", True),
