@@ -79,6 +79,7 @@ class Block:
     stored_input: int  # kept instead of `saved` with checkpointing
     tables: int  # sines and cosines, which all layers share
     masks: Masks
+    taped: bool = False  # whether a tape counted what is kept, with the cache
     unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
 
 
@@ -179,6 +180,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         stored_input=row,
         tables=tables - gone,
         masks=masks_of(spec, work),
+        taped=True,
         unpacks=True,
     )
 

@@ -23,7 +23,7 @@ from telepathy_runtime.memory.image_step import (
     with_tower,
 )
 from telepathy_runtime.memory.instants import Instant
-from telepathy_runtime.memory.layers import autocast, has_mask, repeats_keys
+from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
@@ -115,6 +115,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     cache = _first_cache(divided(spec, work), work) if cached else 0
     final_norm = norm_saved(spec, work)
     mixed = autocast(work)
+    # What of keys and values only the cache holds: those in 32 bits, and what was repeated, which a layer counts if `outputs` stays.
+    twice = copies_keys(spec, work, has_mask(work))
+    keys = 2 * e * twice * (not work.keep_outputs) + (2 if twice else 4) * (mixed and family(spec).rotary)
+    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing and not layer.taped)
+    left_keys = keys * work.keep_outputs
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
@@ -212,7 +217,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # During this step's forward, `outputs` still keeps the last step's logits, cache and hidden states,
         # and through its graph the inputs and their gradient.
         Instant(
-            "loss, forward", **base, gradients=before, activations=activations + last, logits=logits.forward + kept,
+            "loss, forward", **base, gradients=before, activations=activations + last + keys, logits=logits.forward + kept,
             kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
         ),
         Instant(
@@ -220,20 +225,20 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
-            "loss, backward", **base, gradients=before, activations=activations, logits=logits.backward,
+            "loss, backward", **base, gradients=before, activations=activations + left_keys, logits=logits.backward,
             transient=beside + left + head_copy,
         ),
         Instant(
-            "head, backward", **base, gradients=before + head, activations=activations, logits=kept + logits.gradient,
+            "head, backward", **base, gradients=before + head, activations=activations + left_keys, logits=kept + logits.gradient,
             transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
         ),
         Instant(
-            "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations,
+            "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations + left_keys,
             transient=beside + left + norm_working(spec, work),
         ),
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
-            activations=activations - final_norm + recomputed * (not after),
+            activations=activations - final_norm + recomputed * (not after) + left_keys,
             transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, layer.copies),
         ),
         *again,

@@ -98,7 +98,7 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     )
     if autocast(work) and repeats_keys(spec, work, masked) and not repeated:
         keys += e * tokens * (q - kv)  # of the view of one head, the cast makes a copy
-    if repeated and cached:
+    if repeated and cached and work.keep_outputs:
         keys += 2 * e * tokens * kv  # the cache holds the originals, attention the copies
     if how.fused_qkv and (work.attn != "eager" or work.batch == 1):
         # The cache copies keys and values, and so does a product over several sequences. Queries that are not rotated, and values that are neither copied nor

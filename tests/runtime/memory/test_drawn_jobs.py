@@ -187,6 +187,12 @@ JOBS = {
     "a mask is gone before attention's last matrix": Drawn(
         "gpt_neox", (3, 576, 576, 12, 12, 600), 3, 522, "sdpa", {"logits": "last", "use_cache": False, "padded": True}
     ),
+    "the cache holds keys in float32 beside their copies": Drawn(
+        "llama", (3, 384, 1088, 8, 8, 600), 2, 229, "sdpa", {"regime": "frozen_grad", "mixed_precision": True}
+    ),
+    "keys that were repeated go with the outputs": Drawn(
+        "mistral", (5, 576, 3136, 12, 6, 600), 3, 196, "eager", {"regime": "full", "keep_outputs": False}
+    ),
     "experts are weighted in float32": Drawn("mixtral", (2, 1280, 1344, 16, 16, 5313), 2, 472, "sdpa", {}),
 }  # fmt: skip
 
