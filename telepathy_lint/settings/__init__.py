@@ -139,13 +139,15 @@ class Settings(NamedTuple):
 
     @property
     def is_pinned(self) -> bool:
-        """Whether the requirements or a lock file keep the project to one minor release, from which all its results come."""
+        """Whether the requirements or a lock file keep the project to one minor release, or to a commit, from which all its results come."""
         return self.newest is not None and (
             self.locked or self.is_of_a_commit or self.newest == self.target_version
         )
 
     def is_below(self, version: tuple[int, int]) -> bool:
-        """Whether every release that the project allows is older than this one."""
+        """Whether every release that the project allows is older than this one, or, unless strict, is not known to be newer."""
+        if self.is_of_a_commit:
+            return not self.strict
         return (self.end is not None and self.end <= version) or (
             self.newest is not None and self.newest < version
         )
