@@ -284,7 +284,7 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     rows = work.batch if work.logits == "last" else tokens
     base = {"weights": held.weights, "kv_cache": cache}
     # Autocast keeps a copy of each matrix in 16 bits, which a layer counts for all layers.
-    matrices = spec.layers * (spec.attention_params + spec.mlp_params) + spec.embedding_params
+    matrices = spec.layers * (local.attention_params + local.mlp_params) + spec.embedding_params
     beside, copies = held.root, e * matrices * mixed
     # Before 4.46, the model creates float32 logits itself.
     element = e if work.version >= (4, 46) else e + 4

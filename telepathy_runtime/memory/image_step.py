@@ -11,7 +11,7 @@ from telepathy_runtime.memory.layers import autocast
 from telepathy_runtime.memory.lora import check_names
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
-from telepathy_runtime.memory.states import States
+from telepathy_runtime.memory.states import States, adapter_shapes
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -109,7 +109,8 @@ def with_tower(spec: ModelSpec, work: Workload, held: States) -> States:
         if work.shard != "none":  # whole buffers, which have been counted
             return held
         element = element_size(work.lora_dtype)
-        more = Trained(read, element, ())
+        shapes = adapter_shapes(spec, work, spec.vision.skipped if spec.vision is not None else 0)
+        more = Trained(read, element, shapes)
         beside = read * element * (work.optimizer == "adamw" and work.opt_impl == "foreach")
         return replace(
             held,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.image_bytes import image_bytes
-from telepathy_runtime.memory.lora import lora_params, targets, tower_matrices, tower_params
+from telepathy_runtime.memory.lora import PROJECTOR, lora_params, targets, tower_matrices, tower_params
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
 from telepathy_runtime.memory.workload import Workload
@@ -79,13 +79,21 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         shapes: list[Shape] = []
         for each in targets(spec, work):
             shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
-        number, more = lora_params(spec, work), []
+        number = lora_params(spec, work)
+        more: tuple[Shape, ...] = ()
         if work.shard != "none":  # see _unread
-            number += tower_params(spec, work)
-            for each, layers in tower_matrices(spec, work):
-                more += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)] * layers
+            number, more = number + tower_params(spec, work), adapter_shapes(spec, work)
         return Trained(number, element_size(work.lora_dtype), (*more, *shapes * spec.layers))
     return Trained(0, element_size(work.dtype), ())
+
+
+def adapter_shapes(spec: ModelSpec, work: Workload, skipped: int = 0) -> tuple[Shape, ...]:
+    """The shapes of the adapters on a vision tower and its projector, without those of so many `skipped` layers."""
+    found: list[Shape] = []
+    for each, layers in tower_matrices(spec, work):
+        count = layers - skipped * (each.site not in PROJECTOR)
+        found += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)] * count
+    return tuple(found)
 
 
 def _unread(spec: ModelSpec, work: Workload) -> int:

@@ -208,13 +208,30 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _rotated(text: Mapping[str, Any]) -> float:
-    """The share of a head that is rotated; 0 if the config does not say it."""
+    """The share of a head that is rotated; 0 if the config does not say it.
+
+    Raises ValueError for a value that is no such share.
+    """
     width, heads = _count(text, ("n_embd",)), _count(text, ("n_head",))
-    if text.get("rotary_dim") and width and heads:  # GPT-J
-        return float(text["rotary_dim"] * heads / width)
-    places = (text.get("rope_parameters") or {}, text)
-    names = ("partial_rotary_factor", "rotary_pct")
-    return float(next((each[name] for each in places for name in names if each.get(name)), 0.0))
+    turned = text.get("rotary_dim")
+    if turned and width and heads:  # GPT-J
+        if not isinstance(turned, int) or isinstance(turned, bool) or not 0 < turned <= width // heads:
+            raise ValueError(
+                f"config.json: rotary_dim must be an integer from 1 to {width // heads}, the width of a head, not {turned!r}"
+            )
+        return turned * heads / width
+    rope = text.get("rope_parameters") or {}
+    if not isinstance(rope, Mapping):
+        raise ValueError(f"config.json: rope_parameters must be an object, not {rope!r}")
+    for place in (rope, text):
+        for name in ("partial_rotary_factor", "rotary_pct"):
+            share = place.get(name)
+            if not share:
+                continue
+            if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share <= 1:
+                raise ValueError(f"config.json: {name} must be a number above 0 and at most 1, not {share!r}")
+            return float(share)
+    return 0.0
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:

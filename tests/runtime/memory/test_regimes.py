@@ -185,6 +185,15 @@ def test_a_linear_loss_has_no_logits_but_a_chunk() -> None:
     assert forward < plain.forward / 20
 
 
+def test_tensor_parallelism_divides_what_autocast_keeps() -> None:
+    """Each rank keeps the 16-bit copies of its parts of the layers' matrices; embeddings and head are not divided."""
+    work = Workload(batch=2, seq_len=1024, mixed_precision=True)
+    whole, part = (estimate(LLAMA, each).instants for each in (work, work.but(shard="tp", ranks=8)))
+    one, eight = (next(each for each in found if each.name == "prefill, logits") for found in (whole, part))
+    inside = 2 * LLAMA.layers * (LLAMA.attention_params + LLAMA.mlp_params)
+    assert one.transient - eight.transient == inside * 7 // 8
+
+
 def test_tensor_parallelism_divides_layers_and_not_the_stream() -> None:
     work = Workload(regime="frozen_grad", seq_len=2048, **TRAINER)
     one, four = estimate(LLAMA, work), estimate(LLAMA, work.but(shard="tp", ranks=4))

@@ -149,3 +149,19 @@ def test_all_linear_layers_with_images(number: int) -> None:
     )
     planned, seen = estimate(spec_of(config), asked), traced(config, asked)
     assert planned.peak_allocated == pytest.approx(seen.peak_allocated, rel=0.005)
+
+
+def test_adafactors_states_of_the_towers_adapters_follow_their_shapes() -> None:
+    config = config_of("llava")
+    work = job(lora_targets=("all-linear",), optimizer="adafactor", image_tokens=16, seq_len=100)
+    planned, seen = estimate(spec_of(config), work), traced(config, work)
+    assert planned.peak_allocated == pytest.approx(seen.peak_allocated, rel=0.005)
+
+
+def test_muon_has_one_state_of_the_towers_adapters_where_adamw_has_two() -> None:
+    work = job(lora_targets=("all-linear",), image_tokens=16, seq_len=100)
+    spec = spec_of(config_of("llava"))
+    muon, adamw = (
+        estimate(spec, work.but(optimizer=each)).instants[-1].optimizer for each in ("muon", "adamw")
+    )
+    assert muon * 2 == adamw > 0

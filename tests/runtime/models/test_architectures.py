@@ -162,12 +162,34 @@ def test_a_missing_dimension_is_named() -> None:
         ),
         ({"num_hidden_layers": "3"}, ConfigError, "num_hidden_layers must be a positive integer, not '3'"),
         ({"num_hidden_layers": True}, ConfigError, "num_hidden_layers must be a positive integer, not True"),
+        ({"rope_parameters": "default"}, ValueError, "rope_parameters must be an object, not 'default'"),
+        (
+            {"rotary_pct": [0.25]},
+            ValueError,
+            r"rotary_pct must be a number above 0 and at most 1, not \[0.25\]",
+        ),
+        (
+            {"partial_rotary_factor": float("nan")},
+            ValueError,
+            "partial_rotary_factor must be a number above 0",
+        ),
+        (
+            {"rope_parameters": {"partial_rotary_factor": -1}},
+            ValueError,
+            "partial_rotary_factor must be .* not -1",
+        ),
     ],
-    ids=["architecture", "quantised", "dtype", "experts", "text", "bool"],
+    ids=["architecture", "quantised", "dtype", "experts", "text", "bool", "rope", "list", "nan", "share"],
 )
 def test_nothing_is_guessed(change: dict[str, Any], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         spec_from_config(CONFIG | change)
+
+
+@pytest.mark.parametrize("turned", ["4", [1], -4, 4096, True])
+def test_a_rotated_part_that_no_head_has_is_named(turned: Any) -> None:
+    with pytest.raises(ValueError, match=r"config\.json: rotary_dim must be an integer from 1 to"):
+        spec_from_config({"model_type": "gptj", **GPT2, "rotary_dim": turned})
 
 
 def test_gpt2_with_cross_attention_is_refused() -> None:
