@@ -181,10 +181,20 @@ def _llava(config: Mapping[str, Any], vision: Mapping[str, Any]) -> Tower | None
     fields = _fixed(vision, clip=kind == "clip_vision_model")
     if fields["kind"] == SIGLIP and vision.get("vision_use_head", True):
         return None
-    skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
     if not (_whole(fields["image"]) and _whole(fields["patch"])):
         return None
-    if not 0 <= skipped < fields["layers"] or select not in ("default", "full"):
+    if fields["patch"] > fields["image"]:
+        raise ValueError(
+            f"config.json: vision_config.patch_size {fields['patch']} is larger than image_size {fields['image']}"
+        )
+    if not _whole(fields["layers"]) or select not in ("default", "full"):
+        return None
+    skipped = -layer - 1 if layer < 0 else fields["layers"] - layer
+    if not 0 <= skipped <= fields["layers"]:
+        raise ValueError(
+            f"config.json: vision_feature_layer {layer} is none of the tower's {fields['layers']} layers"
+        )
+    if skipped == fields["layers"]:  # the embeddings themselves
         return None
     return Tower(
         **fields,

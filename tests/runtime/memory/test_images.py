@@ -14,7 +14,7 @@ from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.models import lookup, registry
 from telepathy_runtime.models.architectures import VISION, ConfigError, counted_spec
 from telepathy_runtime.models.spec import UnknownOptionError
-from telepathy_runtime.models.towers import tokens_of
+from telepathy_runtime.models.towers import tokens_of, tower_of
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -225,3 +225,16 @@ def test_one_table_says_which_models_always_read_an_image(monkeypatch: pytest.Mo
     assert images_of(config, 2, 40, 0, torch.bfloat16)["pixel_values"].shape[0] == 0
     monkeypatch.setattr("telepathy_runtime.memory.images.ALWAYS", ("llava",))
     assert images_of(config, 2, 40, 0, torch.bfloat16)["pixel_values"].shape == (2, 3, 64, 64)
+
+
+@pytest.mark.parametrize(
+    ("vision", "layer", "message"),
+    [
+        ({"image_size": 56, "patch_size": 100}, -2, "patch_size 100 is larger than image_size 56"),
+        ({"num_hidden_layers": 2}, -99, "vision_feature_layer -99 is none of the tower's 2 layers"),
+    ],
+)
+def test_a_tower_that_no_image_fits_is_an_error(vision: dict[str, Any], layer: int, message: str) -> None:
+    given = {"model_type": "llava", "vision_config": vision, "vision_feature_layer": layer}
+    with pytest.raises(ValueError, match=message):
+        tower_of(given)
