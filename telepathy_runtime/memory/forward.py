@@ -41,7 +41,7 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
     element = 4 if in_float else element_size(work.dtype)
     kinds = work.batch if how.tables_of_each else 1
     kinds *= 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    width = int(spec.head_dim * _share(spec))
+    width = round(spec.head_dim * _share(spec))
     if how.float_scores:
         return element * work.seq_len * width
     return 2 * element * work.seq_len * width * kinds
@@ -50,7 +50,7 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
 def position_buffer(spec: ModelSpec) -> int:
     """Sines and cosines of all positions, of which GPT-J has a table in float32 beside its weights."""
     how = family(spec)
-    return 4 * spec.max_positions * int(spec.head_dim * _share(spec)) * how.float_scores
+    return 4 * spec.max_positions * round(spec.head_dim * _share(spec)) * how.float_scores
 
 
 def _share(spec: ModelSpec) -> float:

@@ -147,7 +147,9 @@ class Workload:
                 f"part: use at most {self.seq_len}, or a longer seq_len (--seq-len)"
             )
         if self.tower == "projector" and self.regime != "full":
-            raise UnknownOptionError("tower='projector' needs regime='full'")
+            raise UnknownOptionError(
+                "--tower projector needs --regime full; with adapters use --tower trained or frozen (tower='projector' needs regime='full')"
+            )
         if self.new_tokens and self.regime != "inference":
             raise UnknownOptionError("new_tokens needs regime='inference'")
         if self.new_tokens and not self.use_cache:

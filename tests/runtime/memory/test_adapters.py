@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from benchmarks.memory_families import Shape, config_of, error
+from benchmarks.memory_families import Shape, config_of, error, spec_of
 from telepathy_runtime.memory import Workload
+from telepathy_runtime.memory.forward import position_buffer
 from tests.runtime.memory.test_families import has
 from tests.sampling import first
 
@@ -137,3 +138,8 @@ def test_what_draws_found(name: str) -> None:
         **TRAINER, **job.how,
     )  # fmt: skip
     assert abs(error(config_of(job.family, job.shape), work)) < 0.003
+
+
+def test_a_rotated_width_is_not_one_less() -> None:
+    config = config_of("gptj", Shape(2, 132, 528, 3, 3, 600), rotary_dim=30)
+    assert position_buffer(spec_of(config)) == 4 * 4096 * 30

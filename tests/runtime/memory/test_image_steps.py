@@ -331,3 +331,9 @@ def test_towers_and_jobs_without_a_closed_form() -> None:
     gemma = spec_of(config_of("gemma3", text, tower, mm_tokens_per_image=16))
     with pytest.raises(UnknownOptionError, match="no flash_attention_2 for images of gemma3"):
         estimate(gemma, work.but(attn="flash_attention_2"))
+
+
+def test_the_projector_alone_with_adapters_names_what_to_use() -> None:
+    says = "--tower projector needs --regime full; with adapters use --tower trained or frozen"
+    with pytest.raises(UnknownOptionError, match=says):
+        Workload(regime="lora", tower="projector")
