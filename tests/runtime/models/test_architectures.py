@@ -192,6 +192,12 @@ def test_a_rotated_part_that_no_head_has_is_named(turned: Any) -> None:
         spec_from_config({"model_type": "gptj", **GPT2, "rotary_dim": turned})
 
 
+def test_a_gptj_without_a_rotated_part_has_that_of_its_config_class() -> None:
+    config = {"model_type": "gptj", **GPT2, "n_embd": 512, "n_head": 4}
+    expected = transformers.GPTJConfig(n_embd=512, n_head=4).rotary_dim / 128
+    assert spec_from_config(config).rotated == expected == 0.5
+
+
 def test_gpt2_with_cross_attention_is_refused() -> None:
     with pytest.raises(ConfigError, match="add_cross_attention"):
         spec_from_config({"model_type": "gpt2", **GPT2, "add_cross_attention": True})
