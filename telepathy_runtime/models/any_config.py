@@ -213,7 +213,8 @@ def _rotated(text: Mapping[str, Any]) -> float:
     Raises ValueError for a value that is no such share.
     """
     width, heads = _count(text, ("n_embd",)), _count(text, ("n_head",))
-    turned = text.get("rotary_dim", 64 if text.get("model_type") == "gptj" else None)  # its config class's default
+    default = 64 if text.get("model_type") == "gptj" else 0  # that of its config class
+    turned = text.get("rotary_dim", default)
     if turned and width and heads:  # GPT-J
         if not isinstance(turned, int) or isinstance(turned, bool) or not 0 < turned <= width // heads:
             raise ValueError(
