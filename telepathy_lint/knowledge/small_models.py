@@ -21,7 +21,7 @@ _FAMILIES = (
     r"|(?:\w*-)?(?:flan-|m|by|vi|code|u)?t5p?(?:-v1[._]1)?-(?:small|base|large)|monot5-(?:small|base|large)"
     r"|m?bart(?:-|$)|distilbart|(?:bigbird-)?pegasus|led-(?:base|large)|prophetnet|opus-mt|marian"
     r"|blenderbot(?:_small|-400m|-90m)"
-    r"|\w*bert(?:a|weet|v\d+)?(?:-|_|$)(?!xx?l)|\w*roberta(?:-|_|$)(?!xx?l)|\w*deberta|electra|albert|xlnet|longformer|bigbird|mpnet|minilm|unixcoder"
+    r"|\w*bert(?:a|weet|v\d+)?(?:-|_|$)(?!xx?l)|\w*deberta|electra|albert|xlnet|longformer|bigbird|mpnet|minilm|unixcoder"
     r"|bge-(?:small|base|large|m3|reranker-(?:base|large|v2-m3))|(?:multilingual-)?e5-(?:small|base|large)"
     r"|gte-(?:small|base|large|multilingual)|arctic-embed|dragon-(?:plus|roberta)|contriever|specter2?|splade"
     r"|cross-encoder|msmarco|ms-marco|nomic-embed|jina-(?:embeddings-v[23]|reranker)|mxbai|sup-simcse|labse"

@@ -37,7 +37,7 @@ class HardcodedDeviceMap(Rule):
     process, and maps in which the caller has a say. The caller has a say in `{"": device}` with a parameter or an option, also as one of several
     values. "auto" with `max_memory` says what each GPU may hold. A script with a launcher that leaves the map out in some runs
     has decided, and tests are left out. A launcher does not reach what stands under `if __name__ == "__main__"` of a module
-    that its script imports, nor what only a command in a script's comment names, nor a function or class that the script and its modules do not name, nor a branch of an option that no command of the launcher sets (`if args.offline:`). In a project, a map that only some runs pass, by a dict that gets it under a condition, is left out. In a project, `"cuda"` is the GPU that
+    that its script imports, nor what only a command in a script's comment names, nor a function or class that the script and its modules do not name, nor a branch of an option that no command of the launcher sets (`if args.offline:`), or that its only command sets to another text (`if args.model == "big":`). In a project, a map that only some runs pass, by a dict that gets it under a condition, is left out. In a project, `"cuda"` is the GPU that
     is current, which code for several processes sets. A script that ends all processes but that of rank 0 is left out. In one process, "auto" and the first GPU change nothing: in a notebook, with one visible
     GPU, and in a script without a launcher that moves its inputs to `model.device`, names the GPU for its tensors or writes
     its results to a file. In a repository with more files of code, a map is only reported where something starts several processes.

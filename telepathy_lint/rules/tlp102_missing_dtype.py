@@ -107,7 +107,7 @@ class MissingDtype(Rule):
         if settings.unpinned:
             return False  # what a new installation gets follows the checkpoint
         if not bare and (
-            settings.five == "admits"  # so does it here
+            settings.five == "admits"  # and so it does here
             or settings.is_pinned  # its results were measured in float32, and stay so
             or not is_heavy(site)
             or alternatives.is_the_other_arm(site)

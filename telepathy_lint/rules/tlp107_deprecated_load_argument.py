@@ -23,7 +23,7 @@ class DeprecatedLoadArgument(Rule):
     requirement files, else a `pip install` in the README or another file that says how to install the project, or the release that it checks out with git).
     An old release in the instructions of a part of the project comes before a requirement above it that allows transformers 5, and a requirement that
     transformers 5 cannot meet (`huggingface-hub<1.0`, or `torch==2.2.0` in a requirement file or the README) leaves it out, as do libraries whose metadata does
-    (`sentence-transformers==3.0`, `datasets==2.14`, `unbabel-comet`). `torch_dtype` is reported from 4.56 on,
+    (`sentence-transformers==3.0`, `datasets==2.14`, `unbabel-comet`). A commit of transformers in the requirements does not tell its release: unless strict, nothing is reported. `torch_dtype` is reported from 4.56 on,
     where it was renamed to `dtype`, and arguments that only 5 rejects are reported from 5 on. If the version is unknown, the
     rule reports what is deprecated in every version, and its fixes work in both 4 and 5.
 

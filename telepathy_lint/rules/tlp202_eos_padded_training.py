@@ -22,7 +22,7 @@ class EosPaddedTraining(Rule):
     for a model that is known to have no pad token, and `mlm` is False. A collator that nothing reads, beside a trainer without one, is left out.
 
     Unless strict, texts must be seen to end with the token: by its name, or as it is written for a model that the file names. Code that drops it from the ids, as with `if token < tokenizer.vocab_size`, is left out, and
-    so are a file that cuts its texts to 64 tokens or fewer, and a project's script that neither saves nor uses what it trains.
+    so are ends that only stand in labels of their own, which the collator replaces, a file that cuts its texts to 64 tokens or fewer, and a project's script that neither saves nor uses what it trains.
 
     Bad:
 

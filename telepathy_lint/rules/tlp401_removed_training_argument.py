@@ -25,7 +25,8 @@ class RemovedTrainingArgument(Rule):
 
     The rule is on by default where the project's requirements allow transformers 5. A call is not reported if the code asks
     for the release around it, or catches the TypeError.
-    Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`).
+    Unless strict, neither is what a later release removed than the requirements allow (`transformers==5.3.0`), nor anything where they take
+    transformers from a commit, which does not tell its release.
     Unless strict, what is in a file of older libraries is left out, as by TLP107; what trl and peft removed is not.
     Where only another requirement leaves out transformers 5 (`huggingface-hub<1.0`), what transformers 4, trl and peft removed is reported
     still, up to the release that the requirements allow (`trl==0.12.0`).

@@ -51,8 +51,8 @@ PROJECTOR = ("first", "second")
 """The sites of a projector's matrices."""
 
 
-def tower_matrices(spec: ModelSpec, work: Workload) -> list[tuple[Target, int]]:
-    """The matrices of a vision tower and its projector to which PEFT adds adapters, and how many layers have each.
+def tower_matrices(spec: ModelSpec, work: Workload, skipped: int = 0) -> list[tuple[Target, int]]:
+    """The matrices of a vision tower and its projector to which PEFT adds adapters, and how many layers but for so many `skipped` ones have each.
 
     Names of the text's matrices stand for theirs too, even if a step reads no image. None are known of a tower without a closed form.
     """
@@ -61,7 +61,7 @@ def tower_matrices(spec: ModelSpec, work: Workload) -> list[tuple[Target, int]]:
         return []
     every = "all-linear" in work.lora_targets
     return [
-        (target, 1 if target.site in PROJECTOR else tower.layers)
+        (target, 1 if target.site in PROJECTOR else tower.layers - skipped)
         for name, target in _linears(spec, tower).items()
         if every or name in work.lora_targets
     ]
@@ -86,10 +86,7 @@ def _linears(spec: ModelSpec, tower: Tower) -> dict[str, Target]:
 
 def tower_params(spec: ModelSpec, work: Workload, skipped: int = 0) -> int:
     """Parameters of the adapters on a vision tower and its projector, without those of so many `skipped` layers."""
-    return sum(
-        (layers - skipped * (target.site not in PROJECTOR)) * _params(target, work)
-        for target, layers in tower_matrices(spec, work)
-    )
+    return sum(layers * _params(target, work) for target, layers in tower_matrices(spec, work, skipped))
 
 
 def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:

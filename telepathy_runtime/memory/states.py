@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.image_bytes import image_bytes
-from telepathy_runtime.memory.lora import PROJECTOR, lora_params, targets, tower_matrices, tower_params
+from telepathy_runtime.memory.lora import Target, lora_params, targets, tower_matrices, tower_params
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
 from telepathy_runtime.memory.shapes import Shape, first_tables, layer_tensors
 from telepathy_runtime.memory.workload import Workload
@@ -76,9 +76,7 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
         unknown = spec.tower - unread if inside else beside
         return Trained(params, e, inside, tables, head, max(unknown, 0))
     if work.regime == "lora":
-        shapes: list[Shape] = []
-        for each in targets(spec, work):
-            shapes += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)]
+        shapes = [shape for each in targets(spec, work) for shape in _pair(each, work)]
         number = lora_params(spec, work)
         more: tuple[Shape, ...] = ()
         if work.shard != "none":  # see _unread
@@ -89,11 +87,13 @@ def trained(spec: ModelSpec, work: Workload) -> Trained:
 
 def adapter_shapes(spec: ModelSpec, work: Workload, skipped: int = 0) -> tuple[Shape, ...]:
     """The shapes of the adapters on a vision tower and its projector, without those of so many `skipped` layers."""
-    found: list[Shape] = []
-    for each, layers in tower_matrices(spec, work):
-        count = layers - skipped * (each.site not in PROJECTOR)
-        found += [(work.lora_rank, each.inputs), (each.outputs, work.lora_rank)] * count
-    return tuple(found)
+    there = tower_matrices(spec, work, skipped)
+    return tuple(shape for each, layers in there for shape in _pair(each, work) * layers)
+
+
+def _pair(target: Target, work: Workload) -> tuple[Shape, ...]:
+    """The shapes of one adapter."""
+    return (work.lora_rank, target.inputs), (target.outputs, work.lora_rank)
 
 
 def _unread(spec: ModelSpec, work: Workload) -> int:
