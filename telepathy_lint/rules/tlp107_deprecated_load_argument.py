@@ -30,10 +30,10 @@ class DeprecatedLoadArgument(Rule):
     Unless strict, the rule leaves out arguments that change nothing: no release that the project allows warns about them or
     rejects them, and what they ask for happens anyway, as with `low_cpu_mem_usage=True` or, on transformers 5, with `torch_dtype` where the class
     is no Auto class and
-    `use_fast=True`. In tests, in a project, and where a release is pinned, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, `use_auth_token` where it is ignored, if it is True or the file logs in or reads `HF_TOKEN` (the token is sent anyway), arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
+    `use_fast=True`. In tests, in a project, and where a release is pinned, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, `use_auth_token` where it is ignored, if it is True or the file logs in or reads `HF_TOKEN` (the token is sent anyway), or if it was blanked out (`""`), arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. It also leaves out a file that fails in every release, because it imports a module
     that the project's own package no longer has, or one of a package `utils` that the project does not have, and a file of a project that imports, itself or by a module of the project, what
-    peft, trl or transformers lacked before transformers 5 came (`prepare_model_for_int8_training`): it fails there, or has older releases. A project that cannot get transformers 5 is not told of what only breaks there.
+    peft, trl or transformers lacked before transformers 5 came (`prepare_model_for_int8_training`), or a library that leaves out transformers 5 (`import flair`): it fails there, or has older releases. A project that cannot get transformers 5 is not told of what only breaks there.
     Nor is one whose releases are all older than 4.36, the oldest that the rule knows (`transformers==3.3.1`): even strictly, an argument
     that has no effect now may have one there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.

@@ -9,15 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.adapted import (
-    built_as_llama,
-    infers_on_tape,
-    most_without_gradients,
-    on_tape,
-    peaks,
-    steps_on_tape,
-    unpacks,
-)
 from telepathy_runtime.memory.families import FAMILIES, family, form
 from telepathy_runtime.memory.forward import (
     ends_unrotated,
@@ -25,6 +16,15 @@ from telepathy_runtime.memory.forward import (
     rotated_again,
     rotation_works,
     works_without_gradients,
+)
+from telepathy_runtime.memory.layer_tape import (
+    built_as_llama,
+    infers_on_tape,
+    most_without_gradients,
+    on_tape,
+    peaks,
+    steps_on_tape,
+    unpacks,
 )
 from telepathy_runtime.memory.layers import (
     attention_kept,

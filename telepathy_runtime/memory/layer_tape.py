@@ -1,7 +1,7 @@
-"""One layer on a tape: with adapters, what its forward and its backward need at most, wherever the adapters are; and without gradients.
+"""One layer on a tape: what its forward and its backward need at most, and a forward without gradients.
 
-For layers that are built as Llama's or Gemma 3's, of which Gemma 3's are counted so in all regimes. Which of many short tensors are the most
-depends on tokens, widths and rank, so they are counted in the order of PEFT's and transformers' code.
+For layers that are built as Llama's, with adapters or without gradients, and for Gemma 3's. Which of many short tensors are the most depends
+on tokens, widths and rank, so they are counted in the order of PEFT's and transformers' code.
 """
 
 from __future__ import annotations
