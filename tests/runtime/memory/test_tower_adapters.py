@@ -25,15 +25,11 @@ from telepathy_runtime.memory.inputs import model_class  # noqa: E402
 from telepathy_runtime.memory.peft_adapters import with_lora  # noqa: E402
 from telepathy_runtime.memory.standard_step import traced  # noqa: E402
 from tests.runtime.memory.test_image_steps import drawn  # noqa: E402
+from tests.runtime.memory.test_images import TEXT as SIZES  # noqa: E402
 
 if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20):
     pytest.skip("towers are counted as transformers 5.20 and newer run them", allow_module_level=True)
 
-SIZES: dict[str, Any] = {
-    "hidden_size": 256, "intermediate_size": 640, "num_hidden_layers": 3, "num_attention_heads": 4, "vocab_size": 1000,
-    "num_key_value_heads": 2, "head_dim": 64, "max_position_embeddings": 4096, "pad_token_id": 0, "bos_token_id": 1,
-    "eos_token_id": 2,
-}  # fmt: skip
 TOWER = {
     "hidden_size": 320, "intermediate_size": 768, "num_hidden_layers": 5, "num_attention_heads": 4, "image_size": 64,
     "patch_size": 16, "vision_use_head": False,
