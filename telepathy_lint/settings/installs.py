@@ -38,6 +38,9 @@ _CLAUSE = r"(===?|~=|>=?|<=?|!=)[ \t]*v?(\d{1,9}(?:\.\d{1,9})*)"
 _LOWER = ("==", "===", "~=", ">", ">=")
 #: Characters of a command in which the requirement is looked for.
 _MOST_OF_A_COMMAND = 600
+_MOST_OF_A_CALL = 3_000
+#: The end of a line behind which the arguments of a call go on with another string, and lines of comments between.
+_NEXT_ARGUMENT = r"([(\[,])(?:[ \t]*(?:#[^\r\n]*)?\r?\n)+[ \t]*(?=[\"'])"
 
 
 #: Clauses that leave out newer releases, with the operators of pip, conda and poetry.
@@ -102,7 +105,10 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
     while at >= 0:
         end = at + len(_INSTALL)
         if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
-            rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
+            rest = data[end : end + (_MOST_OF_A_CALL if run else _MOST_OF_A_COMMAND)].decode(
+                "utf-8", "replace"
+            )
+            rest = _one_line(re.sub(_NEXT_ARGUMENT, r"\1 ", rest) if run else rest)
             found += filter(None, map(_asked, re.finditer(_REQUIREMENT, rest)))
         at = data.find(_INSTALL, end)
     return found

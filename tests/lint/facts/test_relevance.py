@@ -1085,6 +1085,16 @@ CASES = {
         {**file(f"image = debian.pip_install('torch', 'transformers==4.30.2')\n{OLD_CALL}"), "README.md": ""},
         {**file(f"image = debian.pip_install('torch', 'transformers')\n{OLD_CALL}"), "README.md": ""},
     ),
+    "a release that a script's image installs, in a list of several lines": Case(
+        "TLP107",
+        {**file(f"image = debian.pip_install(\n    'torch',  # for CUDA\n    'transformers==4.30.2',\n)\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"image = debian.pip_install(\n    'torch',\n)\nneeds = [\n    'transformers==4.30.2',\n]\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "a release that the images of all programs around a module install": Case(
+        "TLP107",
+        {**file(OLD_CALL, a="image.pip_install('transformers==4.30.2')\nimport main\n"), "README.md": ""},
+        {**file(OLD_CALL, a="image.pip_install('transformers==4.30.2')\nimport main\n", b="import main\n"), "README.md": ""},
+    ),
     "a temperature of zero that a greedy checkpoint ignores": Case(
         "TLP204",
         {**file(LOADS + "model.generate(ids, temperature=0, max_new_tokens=9)\n"), "README.md": ""},
