@@ -1131,6 +1131,9 @@ CASES = {
         {**file(BRANCH, other="from main import load\nload('x')\n"), "README.md": ""},
         {**file(BRANCH, other="from main import load\nload('x', small=True)\n"), "README.md": ""},
     ),
+    "an archive in mixed case": Case(
+        "TLP107", {"OldNotebooks/main.py": OLD_CALL, "README.md": ""}, {"Olden/main.py": OLD_CALL, "README.md": ""}
+    ),
     "an archive": Case("TLP107", {"archive/main.py": OLD_CALL, "README.md": ""}, {"src/main.py": OLD_CALL, "README.md": ""}),
     "scripts of those who made a data set": Case(
         "TLP107", {"data/raw/val/main.py": OLD_CALL, "README.md": ""}, {"data/val/main.py": OLD_CALL, "README.md": ""}
