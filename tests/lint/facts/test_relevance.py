@@ -1973,6 +1973,11 @@ CASES = {
         {**file(f"{WITH_QWEN}out = model.generate(ids)\nprint(out)\n{JUDGES}"), "README.md": ""},
         {**file(f"{WITH_QWEN}for ids in all:\n    out = model.generate(ids)\n    print(out)\n{JUDGES}"), "README.md": ""},
     ),
+    "answers to a few texts that are only printed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}def main():\n    texts = ['a', 'b']\n    for text in texts:\n        out = model.generate(text)\n        print(out)\n{JUDGES}main()\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}def main():\n    texts = ['a', b]\n    for text in texts:\n        out = model.generate(text)\n        print(out)\n{JUDGES}main()\n"), "README.md": ""},
+    ),
     "data that are drawn without a seed": Case(
         "TLP105",
         {**file(f"{WITH_QWEN}text = random.choice(texts)\n{KEPT}"), "README.md": ""},
