@@ -62,6 +62,8 @@ def is_harmless(site: Site, problem: Problem) -> bool:
         )
     if name == "use_auth_token":
         return not any(value.data for value in problem.argument.values)  # no token, or an empty one
+    if name == "max_memory":
+        return not is_bare(site)  # the model fits without the limit, which no run had
     if name == "output_attentions":
         return problem.change is not None  # eager attention returns the weights that the script asks for
     if site.kind != "object_pipeline":

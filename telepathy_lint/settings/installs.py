@@ -25,6 +25,7 @@ _OR_LATER = r"[ \t]*(?:\+|\(?(?:or|and) (?:later|newer|above|higher|greater|up))
 _REQUIREMENT = (
     r"(?i)(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
     r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)"
+    r"|(?:^|[/ \t])transformers-(?P<wheel>\d{1,9}(?:\.\d{1,9})+)-py\d[\w.-]*\.whl"
 )
 #: A release of transformers that git checks out: in its folder, or when the repository is cloned.
 _TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
@@ -152,8 +153,8 @@ def _one_line(rest: str) -> str:
 
 
 def _asked(requirement: re.Match[str]) -> Asked | None:
-    if requirement["tag"] is not None:
-        tag = requirement["tag"]
+    tag = requirement["tag"] or requirement["wheel"]
+    if tag is not None:
         return Asked(tag, tag.startswith("5."), True, newest_allowed(f"=={tag}"))
     clauses = [(each[1], each[2]) for each in re.finditer(_CLAUSE, requirement["clauses"])]
     lower = [version for operator, version in clauses if operator in _LOWER]

@@ -118,6 +118,10 @@ MADE_UP = "AutoTokenizer.from_pretrained('meta-llama/Llama-3-8B')"
 SOME = f"{HEAD}given = "
 LOAD_GIVEN = "model = AutoModelForCausalLM.from_pretrained(name, **given)\n"
 OLD_CALL = f"{OLD}, load_in_8bit=True)\n"
+CLIP = (
+    "import torch\nfrom transformers import CLIPModel\nmodel = CLIPModel.from_pretrained('openai/clip-vit-base-patch32')\n"
+    "features = model.get_image_features(pixel_values=torch.zeros(1, 3, 224, 224))\n"
+)
 UNCALLED = OLD_CALL.replace("\nAuto", "\ndef load_it():\n    return Auto").replace("return", "model =")
 METHOD = UNCALLED.replace("def load_it():\n", "class Loader:\n  def load_it(self):\n").replace(
     "    model", "      model"
@@ -1130,6 +1134,26 @@ CASES = {
         "TLP107",
         {**file(BRANCH, other="from main import load\nload('x')\n"), "README.md": ""},
         {**file(BRANCH, other="from main import load\nload('x', small=True)\n"), "README.md": ""},
+    ),
+    "a Python that no newer release takes": Case(
+        "TLP107",
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "conda create -n acme python=3.8"},
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "conda create -n acme python=3.9"},
+    ),
+    "a limit of memory that no run had": Case(
+        "TLP108",
+        {**file(LOADS.replace("device_map='auto'", "max_memory={0: '10GB'}")), "README.md": ""},
+        {**file(LOADS.replace("device_map='auto'", "attn_implementation='flash_attn'")), "README.md": ""},
+    ),
+    "a result that the code looks into first": Case(
+        "TLP410",
+        new(f"{CLIP}print(features.shape if hasattr(features, 'shape') else 1)\n"),
+        new(f"{CLIP}print(features.shape if features is not None else 1)\n"),
+    ),
+    "a fork of transformers": Case(
+        "TLP107",
+        {**file(f"import transformers.adapters.composition as ac\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"import transformers.models.llama as ac\n{OLD_CALL}"), "README.md": ""},
     ),
     "an archive in mixed case": Case(
         "TLP107", {"OldNotebooks/main.py": OLD_CALL, "README.md": ""}, {"Olden/main.py": OLD_CALL, "README.md": ""}
