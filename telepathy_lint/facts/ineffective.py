@@ -98,7 +98,7 @@ def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
             for key, value in zip(given.keys, given.values, strict=True)
             if isinstance(key, ast.Constant)
         }
-    before = r"from_pretrained\((?:[^()]|\([^()]*\)){0,2000}\b"
+    before = r"(?:from_pretrained|load_model)\((?:[^()]|\([^()]*\)){0,2000}\b"
     return bool(stated) and all(
         any(
             occurs(rf"{before}{each}\s*=\s*{_as_written(site, value)}\s*[,)]", rest)
