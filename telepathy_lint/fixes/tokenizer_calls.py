@@ -141,7 +141,8 @@ def _is_list(node: ast.AST) -> bool:
     if isinstance(node, ast.Subscript):
         return isinstance(node.slice, ast.Slice) and _is_list(node.value)
     if isinstance(node, ast.BinOp):
-        return _is_list(node.left) or (isinstance(node.op, ast.Add) and _is_list(node.right))
+        # A list and an array give an array.
+        return _is_list(node.left) and (not isinstance(node.op, ast.Add) or _is_list(node.right))
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name):

@@ -43,7 +43,8 @@ def fixed(call: str, version: str = ">=4.46", unsafe: bool = False) -> str:
         ("tokenizer.batch_encode_plus(['a', 'b'])", "tokenizer(['a', 'b'])"),
         ("tokenizer.batch_encode_plus([a for a in x])", "tokenizer([a for a in x])"),
         ("tokenizer.batch_encode_plus(x.tolist()[:5])", "tokenizer(x.tolist()[:5])"),
-        ("tokenizer.batch_encode_plus(['a'] + x)", "tokenizer(['a'] + x)"),
+        ("tokenizer.batch_encode_plus(['a'] + list(x))", "tokenizer(['a'] + list(x))"),
+        ("tokenizer.batch_encode_plus(['a'] + x)", "tokenizer(list(['a'] + x))"),
     ],
 )
 def test_a_safe_fix_keeps_what_the_tokenizer_gave(before: str, after: str) -> None:
