@@ -5,11 +5,17 @@ from __future__ import annotations
 import ast
 import re
 
-from telepathy_lint.facts.config_reads import is_in_project, is_read_beside, is_read_in, mentions
+from telepathy_lint.facts.config_reads import (
+    is_in_project,
+    is_read_beside,
+    is_read_by_old_name,
+    is_read_in,
+    mentions,
+)
 from telepathy_lint.facts.removed import passed
 from telepathy_lint.findings.change import Change, Name, Repair, slot
 from telepathy_lint.flow.objects import SURELY_IS
-from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.knowledge.migration import CONFIGS, Removed, removed_arguments
 from telepathy_lint.rule import value_text, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -27,6 +33,11 @@ def argument_repair(site: Site, argument: Argument, removed: Removed, settings: 
         return Repair("safe" if safe else "unsafe", "leave logging_dir out", change)
     if removed.how == "drop" and is_read_beside(site, removed.name):
         return Repair("unsafe", f"leave {removed.name} out", change)
+    lowest = settings.target_version
+    ran = removed.package == "transformers" and (lowest is None or lowest < removed.version)
+    renames = bool(change.renamed) and ran and removed.owner == CONFIGS[0]
+    if renames and is_read_by_old_name(site, removed.name, argument.node):
+        return Repair("unsafe", f"replace {removed.name}", change)
     # What the call gets unseen may hold the new name already.
     safe = not site.opaque or not (change.renamed or change.texts)
     if removed.name == "warmup_ratio":
@@ -50,7 +61,9 @@ def read_repair(site: Site, node: ast.Attribute, removed: Removed, settings: Set
         return None
     lowest = settings.target_version
     # Up to 4.50 it is None unless it was passed, where the new one is "no".
+    passed_here = re.search(rf"[(,]\s*{removed.name}\s*=(?!=)", site.source.text) is not None
     same = removed.name != "evaluation_strategy" or (lowest is not None and lowest >= removed.version)
+    same = same or passed_here
     change = Change(texts=((start, end, removed.new),))
     return Repair("safe" if same else "unsafe", f"read {removed.new}", change)
 

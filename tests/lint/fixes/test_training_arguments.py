@@ -82,3 +82,52 @@ def test_the_old_strategy_is_none_where_it_was_not_passed() -> None:
     assert fixed(code, ">=4.51") == after
     assert fixed(code) == code
     assert fixed(code, unsafe=True) == after
+
+
+RENAMED = "TrainingArguments('o', no_cuda=True)"
+
+
+@pytest.mark.parametrize(
+    ("code", "safe"),
+    [
+        (f"args = {RENAMED}", True),
+        # The read is renamed with it.
+        (f"args = {RENAMED}\nprint(args.no_cuda)", True),
+        # The read is of something that is not known to be the config.
+        (f"def train(args):\n    print(args.no_cuda)\ntrain({RENAMED})", False),
+        (f"def train(args):\n    print(args.no_cuda)\nargs = {RENAMED}", False),
+        ("args = TrainingArguments('o', no_cuda=options.no_cuda)", True),
+        (f"parser.add_argument('--no_cuda')\nprint(options.no_cuda)\nargs = {RENAMED}", True),
+        (f"parser.add_argument('--no-cuda')\nprint(options.no_cuda)\nargs = {RENAMED}", True),
+    ],
+)
+def test_an_argument_is_renamed_where_no_read_keeps_the_old_name(code: str, safe: bool) -> None:
+    assert ("use_cpu=" in fixed(code)) is safe
+    assert "use_cpu=" in fixed(code, unsafe=True)
+    # Where the old name raises, nothing ran that the new one could change.
+    assert "use_cpu=" in fixed(code, ">=5.0")
+
+
+@pytest.mark.parametrize(
+    ("module", "safe"),
+    [
+        ("def train(args):\n    return args.no_cuda\n", False),
+        ("def train(args):\n    return args.use_cpu\n", True),
+        ("parser.add_argument('--no-cuda')\nprint(parser.parse_args().no_cuda)\n", True),
+    ],
+)
+def test_an_argument_is_renamed_where_no_other_file_reads_it(
+    module: str, safe: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = f"{BEGIN}from helper import train\ntrain({RENAMED})\n"
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "main.py").write_text(code)
+    (tmp_path / "helper.py").write_text(module)
+    monkeypatch.chdir(tmp_path)
+    cli.run(["check", "-q", "--no-cache", "--strict", "--select", "TLP401", "--fix", "main.py"])
+    assert ("use_cpu=" in (tmp_path / "main.py").read_text()) is safe
+
+
+def test_both_ends_of_an_old_strategy_are_renamed_together() -> None:
+    code = "args = TrainingArguments('o', evaluation_strategy='steps')\nprint(args.evaluation_strategy)"
+    assert fixed(code) == code.replace("evaluation", "eval")
