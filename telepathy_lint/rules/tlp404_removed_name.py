@@ -114,7 +114,7 @@ class RemovedName(Rule):
             len(site.file.tree.top.bindings.get(name, ())) != 1 or site.context.scope.is_function
         ):
             return None
-        if alias.asname is None and _is_known_by_name(site, name):
+        if alias.asname is None and (_is_bound_again(site, name) or _is_known_by_name(site, name)):
             return None
         uses = [*([] if alias.asname else site.file.uses.of(name)), alias]
         for use in uses:
@@ -127,6 +127,12 @@ class RemovedName(Rule):
 
 #: A string that holds a name, as `__all__`, annotations and look-ups do, and prose does not.
 _IN_A_STRING = r"[\"'](?:[^\"'\s]|(?<=[,|])\s|\s(?=\|))*\b{}\b(?:[^\"'\s]|(?<=[,|])\s|\s(?=\|))*[\"']"
+
+
+def _is_bound_again(site: Site, name: str) -> bool:
+    """Whether a function or class of the file has a name of its own that is the same."""
+    tree = site.file.tree
+    return any(scope is not tree.top and scope.binds(name) for scope in tree.all_scopes())
 
 
 def _is_known_by_name(site: Site, name: str) -> bool:

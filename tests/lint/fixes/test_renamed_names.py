@@ -29,9 +29,11 @@ def fixed(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], 
         f"name = '{OLD}'\nprint(globals()[name])\n",
         f"def use(x: 'list[{OLD}] | None'): ...\n",
         f"def use(x: 'dict[str, {OLD}]'): ...\n",
+        f"def use({OLD}=1):\n    return {OLD}\n",
+        f"class Own:\n    {OLD} = {OLD}\n",
     ],
 )
-def test_a_name_that_a_string_speaks_of_stays(
+def test_a_name_that_a_string_or_another_scope_has_stays(
     more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert fixed(tmp_path, monkeypatch, {"main.py": IMPORT + more}, "main.py") == IMPORT + more
