@@ -201,13 +201,15 @@ class ImportPlan:
         assert self.scan.file is not None
         if not find_words(self.source.text, name):
             return False
+        tree = self.scan.file.tree
+        bindings = [each for scope in tree.all_scopes() for each in scope.bindings.get(name, ())]
+        if not bindings:
+            # A comprehension binds it, or something that is not in the file.
+            lines = tree.lines_of(self.scan.file.words.find(name))
+            return any(isinstance(node, ast.Name) and node.id == name for node in tree.visit(lines))
         return any(
-            not (
-                binding.kind == "import"
-                and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}."))
-            )
-            for scope in self.scan.file.tree.all_scopes()
-            for binding in scope.bindings.get(name, ())
+            each.kind != "import" or not (each.symbol == symbol or symbol.startswith(f"{each.symbol}."))
+            for each in bindings
         )
 
     def _is_shared(self, name: str, module: str) -> bool:

@@ -65,3 +65,19 @@ def test_a_name_that_a_star_takes_to_a_module_with_its_own_gets_an_alias(
 ) -> None:
     code = f"{IMPORT}def get():\n    return {LOAD}"
     assert spelled in fixed(tmp_path, monkeypatch, {"lib.py": code, "main.py": importer}, "lib.py")
+
+
+@pytest.mark.parametrize(
+    ("code", "spelled"),
+    [
+        ("models = [{} for load_model in paths]\n", ALIAS),
+        ("model = {}\nprint(load_model())\n", ALIAS),  # something that ran before has bound it
+        ("model = {}\nprint(own.load_model())\n", PLAIN),
+        ("model = {}\nprint('load_model')\n", PLAIN),
+    ],
+)
+def test_a_name_that_the_file_does_not_bind_at_top_gets_an_alias_too(
+    code: str, spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = IMPORT + code.format(LOAD.rstrip())
+    assert f"from {spelled}" in fixed(tmp_path, monkeypatch, {"main.py": code}, "main.py")
