@@ -14,7 +14,7 @@ from telepathy_lint.knowledge.migration import (
     TOKENIZER_ATTRIBUTES,
     TOKENIZER_METHODS,
 )
-from telepathy_lint.rule import Meta, Rule, literal
+from telepathy_lint.rule import Meta, Rule, literal, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
 from telepathy_lint.sites.loads import loads_of
@@ -95,6 +95,9 @@ class RemovedTokenizerUse(Rule):
                 or (name == "pad_to_max_length" and literal(argument) is False)
             ):
                 continue
+            length = site.argument("max_length")
+            if name == "pad_to_max_length" and (length is None or written(length) is None):
+                advice = "pass padding=True"  # it padded to the longest text then
             yield site.at(argument, f"{name} {outcome}: {advice}", fix=self.repair(site, name, settings))
 
     def repair(self, site: Site, name: str, settings: Settings) -> Repair | None:

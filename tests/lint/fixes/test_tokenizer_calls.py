@@ -66,6 +66,23 @@ def test_what_depends_on_the_code_is_left(call: str) -> None:
     assert fixed(call, unsafe=True) == call
 
 
+@pytest.mark.parametrize(
+    ("call", "advice"),
+    [
+        ("tokenizer(x, pad_to_max_length=True)", "pass padding=True"),
+        ("tokenizer(x, pad_to_max_length=True, max_length=None)", "pass padding=True"),
+        (
+            "tokenizer(x, pad_to_max_length=True, max_length=5)",
+            'pass padding="max_length" and truncation=True',
+        ),
+    ],
+)
+def test_the_message_says_what_the_fix_does(call: str, advice: str) -> None:
+    source = Source("script.py", (BEGIN + call + "\n").encode())
+    (found,) = engine.lint(source, select(["TLP403"]), Settings(">=4.46", strict=True))
+    assert found.message.endswith(f": {advice}")
+
+
 def test_padding_is_no_safe_fix_where_the_old_argument_did_nothing() -> None:
     call = "tokenizer(x, pad_to_max_length=True, max_length=5)"
     assert fixed(call, ">=5.0") == call
