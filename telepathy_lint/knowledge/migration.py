@@ -211,7 +211,7 @@ assert TOKENIZER_METHODS.keys() | TOKENIZER_ATTRIBUTES.keys() <= METHODS
 TOKENIZER_ARGUMENTS = {
     "pad_to_max_length": (
         "is ignored by transformers 5, which pads nothing, and an error in 4.57",
-        'pass padding="max_length"',
+        'pass padding="max_length" and truncation=True',
     ),
     "truncation_strategy": ("raises a TypeError", "pass truncation"),
 }

@@ -130,6 +130,7 @@ def _is_second_try(site: Site) -> bool:
     while node is not None:
         above = tree.parent.get(node)
         if isinstance(above, ast.Try) and any(node is one or node in one.body for one in above.handlers):
-            return any("from_pretrained" in ast.unparse(stmt) for stmt in above.body)
+            tried = map(ast.unparse, above.body)
+            return any("from_pretrained" in text or "load_model(" in text for text in tried)
         node = above
     return False

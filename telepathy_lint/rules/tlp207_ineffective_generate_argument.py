@@ -40,7 +40,8 @@ class IneffectiveGenerateArgument(Rule):
         inputs = tokenizer("Once", return_tensors="pt")
         model.generate(**inputs, do_sample=False, max_new_tokens=40)
 
-    Fix safety: removing an argument without effect is safe. Replacing an unknown name by the correct one is
+    Fix safety: removing an argument without effect is safe; in a `GenerationConfig`, only if all that happens to it is that calls of
+    `generate` get it, without a length of their own. Replacing an unknown name by the correct one is
     unsafe, because the call raised an error before.
     """
 

@@ -405,3 +405,19 @@ def test_what_peft_lacked_before_5_is_gone() -> None:
 )
 def test_names_that_were_gone_before_5(symbol: str, gone: bool) -> None:
     assert migration.was_gone_before_5(symbol) == gone
+
+
+def test_the_old_padding_also_cut_texts(tokenizer: Any) -> None:
+    text = "a b c d e f a b c d"
+    assert len(tokenizer(text, max_length=4)["input_ids"]) == 4
+    assert len(tokenizer(text, max_length=4, padding="max_length")["input_ids"]) > 4
+    assert len(tokenizer(text, max_length=4, padding="max_length", truncation=True)["input_ids"]) == 4
+
+
+def test_a_tokenizer_takes_no_array(tokenizer: Any) -> None:
+    import numpy
+
+    texts = numpy.array(["a", "b"])
+    with pytest.raises(ValueError, match="must be of type"):
+        tokenizer(texts)
+    assert tokenizer(list(texts))["input_ids"] == tokenizer(["a", "b"])["input_ids"]
