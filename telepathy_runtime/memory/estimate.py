@@ -28,7 +28,7 @@ from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.states import States, states
-from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
+from telepathy_runtime.memory.taped import EAGER, PROGRAMS, check_job, phases
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
@@ -69,6 +69,8 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     check_reads(spec.id, spec.architecture, work)
     check_images(spec, work)
     run = _as_run(spec, work)
+    if spec.architecture in PROGRAMS:
+        check_job(spec, run)
     layer = None if spec.architecture in PROGRAMS else block(spec, text_of(spec, run))
     held = states(spec, run)
     if layer is None and work.packed and spec.encoder_layers:

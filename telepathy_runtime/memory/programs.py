@@ -10,6 +10,7 @@ from functools import partial
 from typing import NamedTuple
 
 from telepathy_runtime.memory.layers import up_to_8
+from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
@@ -78,9 +79,8 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     Any head other than that of a masked language model or a discriminator reads one token of a sequence, as for classification.
     """
     h, tokens, width = spec.hidden, work.tokens, spec.embed_dim or spec.hidden
-    if work.regime == "lora" and (
-        work.lora_targets != Workload.lora_targets or work.dora or work.modules_to_save
-    ):
+    adapted = {each.site for each in targets(spec, work)} if work.regime == "lora" else {"q", "v"}
+    if adapted != {"q", "v"} or work.dora or work.modules_to_save:
         raise NotModelledError(
             f"other adapters of {spec.architecture} than PEFT's usual ones have no closed form"
         )
