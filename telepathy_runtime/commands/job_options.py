@@ -183,6 +183,13 @@ def pair_options(parser: argparse.ArgumentParser) -> None:
 
 def workload(args: argparse.Namespace) -> Workload:
     """The job described by the options. Raises UnknownOptionError."""
+    if args.model == "":
+        raise UnknownOptionError("MODEL must not be empty: give an id, or the path of a config.json")
+    alone = [
+        flag for flag in ("target_seq_len", "target_unfrozen", "adapter_params") if getattr(args, flag, None)
+    ]
+    if alone and not args.target:
+        raise UnknownOptionError(f"--{alone[0].replace('_', '-')} needs --target, the model that it is about")
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     for name in ("lora_targets", "modules_to_save", "offload"):
         values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())

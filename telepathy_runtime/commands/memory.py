@@ -33,6 +33,7 @@ from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search, search_few
+from telepathy_runtime.memory.runs import check_runs
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
@@ -150,7 +151,7 @@ def _plan(args: argparse.Namespace) -> int:
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
     if args.model:  # what holds for the job whatever its batch
-        notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in (fit.at or fit.above).notes)]
+        notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in notes_of(fit))]
     found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
@@ -169,6 +170,12 @@ def _plan(args: argparse.Namespace) -> int:
         for note in notes:
             print(f"note: {note}")
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def notes_of(fit: Fit) -> tuple[str, ...]:
+    """What is to be said of the job that was found, or of the smallest, which does not fit."""
+    shown = fit.at or fit.above
+    return shown.notes if shown is not None else ()
 
 
 def _advice(
@@ -228,6 +235,8 @@ def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError)
     """Say that a model without a closed form is traced, or raise the error if it cannot be."""
     if spec.head_rows >= 0 or spec.stored_bytes:
         raise NotModelledError(f"{reason}; only language models in 16 or 32 bits are traced") from reason
+    if not spec.architecture or (args.model and Path(args.model).suffix in (".safetensors", ".gguf")):
+        raise NotModelledError(f"{reason}; give the folder of its config.json") from reason
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise NotModelledError(f"{reason}; with torch and transformers they are traced") from reason
     text = f"{reason}: transformers' own step is traced, seconds for each batch or length that is tried"
@@ -244,10 +253,18 @@ def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
     if not args.target:
         return estimate(spec, work)
     target = find(args, args.target)
+    for name, least in (("latents", 1), ("depth", 0), ("adapter_params", 0), ("target_seq_len", 1)):
+        given = getattr(args, name)
+        if given is not None and given < least:
+            flag = "--" + name.replace("_", "-")
+            raise UnknownOptionError(f"{flag} must be a whole number of at least {least}, not {given}")
     bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
     if args.adapter_params is not None:
         bridge = Adapter(args.adapter_params)
-    read = Workload(seq_len=work.seq_len, batch=work.batch, dtype=work.dtype, hidden_states=True)
+    same = {
+        name: getattr(work, name) for name in ("seq_len", "batch", "dtype", "attn", "padded", "transformers")
+    }
+    read = Workload(hidden_states=True, **same)
     length = args.target_seq_len or work.seq_len
     write = work.but(regime="frozen_grad", seq_len=length, hidden_states=False)
     return estimate_pair(
@@ -265,6 +282,7 @@ def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estima
     from telepathy_runtime.memory.standard_step import trace_workload
     from telepathy_runtime.memory.tracing import TraceError
 
+    check_runs(spec, work)
     try:
         return trace_workload(_traceable(args, spec), work)
     except TraceError as error:
@@ -288,13 +306,17 @@ def _trace(args: argparse.Namespace) -> int:
     if not function:
         raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
     sys.path.insert(0, str(Path.cwd()))
+    if not module:
+        raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
     build = getattr(import_module(module), function, None)
-    if build is None:
+    if not callable(build):
         raise UnknownOptionError(f"--trace: module {module} has no function {function}")
     try:
         result = trace(build, padded=args.padded)
-    except TraceError as error:
+    except (TraceError, ValueError, OSError, ImportError) as error:
         raise ValueError(str(error)) from error
+    except Exception as error:  # of the user's own code
+        raise ValueError(f"--trace {args.trace}: {type(error).__name__}: {error}{_place(error)}") from error
     cards = cards_of(args)
     if args.json:
         known = [render.gpu_json(card, args.reserve) for card in cards]
@@ -305,6 +327,16 @@ def _trace(args: argparse.Namespace) -> int:
         print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
         print(render.cards_text(result.peak_allocated, cards, args.reserve))
     return _fits(result.peak_allocated, cards, args.reserve)
+
+
+def _place(error: Exception) -> str:
+    """The line of the user's code that raised an error: the last one outside of installed packages and of this one."""
+    from traceback import extract_tb
+
+    ours = str(Path(__file__).resolve().parents[1])
+    own = [each for each in extract_tb(error.__traceback__) if "site-packages" not in each.filename]
+    own = [each for each in own if not each.filename.startswith(ours)]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _compare(args: argparse.Namespace) -> int:

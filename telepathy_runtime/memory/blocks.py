@@ -337,7 +337,7 @@ def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
     for name in ("heads", "kv_heads", "intermediate"):
         if getattr(spec, name) % work.ranks:
             raise UnknownOptionError(
-                f"shard='tp': {getattr(spec, name)} {name} of {spec.id} over {work.ranks} ranks"
+                f"shard='tp': {getattr(spec, name)} {name} of {spec.id} over {work.ranks} ranks cannot be divided; --ranks must divide them"
             )
     return replace(
         spec,

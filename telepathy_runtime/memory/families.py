@@ -31,6 +31,7 @@ class Family(NamedTuple):
     half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
     sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
     sdpa: bool = True  # False: transformers runs it with eager attention instead
+    sdpa_since: tuple[int, int] = (0, 0)  # the first transformers that has sdpa
     fused_gate: bool = False  # gate and up are one matrix
     inline: bool = False  # a layer's own code has the feed-forward block, and holds nothing else for it
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
@@ -78,7 +79,7 @@ FAMILIES = {
     "starcoder2": Family("layer"),
     "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
     "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
-    "gptj": Family("layer", before=1, parallel=True, tables=(4, 0.25), float_scores=True),
+    "gptj": Family("layer", before=1, parallel=True, tables=(4, 0.25), float_scores=True, sdpa_since=(5, 24)),
     "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
     "opt": Family("layer", rotary=False, inline=True),

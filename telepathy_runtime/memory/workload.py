@@ -33,6 +33,8 @@ OFFLOADED = ("optimizer", "weights", "activations")
 SAVED = ("embed_tokens", "lm_head")
 """Modules that PEFT can train as a whole beside the adapters."""
 OLDEST = (4, 45)
+NEWEST = "5.24.0"
+"""The newest transformers whose steps are modelled and traced: that of the tested set."""
 GQA_IN_SDPA = (4, 54)
 GQA_IN_FLASH = (4, 48)
 
@@ -97,7 +99,7 @@ class Workload:
     modules_to_save: tuple[str, ...] = ()  # trained as a whole beside the adapters, as copies
     shard: str = "none"
     ranks: int = 1  # devices that share the job
-    transformers: str = "5.23.0"
+    transformers: str = NEWEST
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -199,7 +201,7 @@ class Workload:
             return int(major), int(minor)
         except ValueError:
             raise UnknownOptionError(
-                f"transformers={self.transformers!r} is not a version such as 5.23.0"
+                f"transformers={self.transformers!r} is not a version such as {NEWEST}"
             ) from None
 
     @property
