@@ -19,6 +19,7 @@ from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     Given,
     cards_of,
+    given,
     job_options,
     pair_options,
     traced_option,
@@ -33,7 +34,7 @@ from telepathy_runtime.memory.fallback import estimate_or_trace
 from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search, search_few
-from telepathy_runtime.memory.runs import check_runs
+from telepathy_runtime.memory.runs import check_runs, longest
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
@@ -113,8 +114,10 @@ def _estimate(args: argparse.Namespace) -> int:
     work, cards = workload(args), cards_of(args)
     if args.plot and len(cards) > 1:
         raise UnknownOptionError("--plot needs exactly one GPU: pass one with --gpu")
-    result = _estimated(args, work)
-    result = dataclasses.replace(result, notes=(*notes, *result.notes))
+    spec = find(args, args.model)
+    work, shorter = _within(args, spec, work)
+    result = _estimated(args, spec, work)
+    result = dataclasses.replace(result, notes=(*notes, *shorter, *result.notes))
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
@@ -126,9 +129,16 @@ def _estimate(args: argparse.Namespace) -> int:
     return _fits(result.peak_allocated, cards, args.reserve)
 
 
-def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
+def _within(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> tuple[Workload, list[str]]:
+    """The job with the longest sequence that the model reads, where the default length is longer, and a note of it."""
+    most = longest(spec)
+    if not 0 < most < work.seq_len or "seq_len" in given(args) or work.seq_len != Workload.seq_len:
+        return work, []
+    return work.but(seq_len=most), [f"{most} tokens, all that {spec.id} reads"]
+
+
+def _estimated(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
     """The estimate; a trace, or a lower bound, if the model's activations have no closed form."""
-    spec = find(args, args.model)
     if args.target or args.traced:
         return _at(args, spec, work)
     return estimate_or_trace(spec, work, _traceable(args, spec))
@@ -149,6 +159,8 @@ def _plan(args: argparse.Namespace) -> int:
             "--image-tokens and --tower need a model that reads images, such as llava-hf/llava-1.5-7b-hf"
         )
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
+    work, shorter = _within(args, specs[0], work)
+    notes = [*notes, *shorter]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
     if args.model:  # what holds for the job whatever its batch
         notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in notes_of(fit))]
@@ -254,10 +266,10 @@ def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
         return estimate(spec, work)
     target = find(args, args.target)
     for name, least in (("latents", 1), ("depth", 0), ("adapter_params", 0), ("target_seq_len", 1)):
-        given = getattr(args, name)
-        if given is not None and given < least:
+        number = getattr(args, name)
+        if number is not None and number < least:
             flag = "--" + name.replace("_", "-")
-            raise UnknownOptionError(f"{flag} must be a whole number of at least {least}, not {given}")
+            raise UnknownOptionError(f"{flag} must be a whole number of at least {least}, not {number}")
     bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
     if args.adapter_params is not None:
         bridge = Adapter(args.adapter_params)

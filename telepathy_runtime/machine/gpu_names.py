@@ -45,7 +45,8 @@ def sized(name: str) -> tuple[int, int] | None:
     if match is None:
         return None
     unit = 10**9 if match[3].casefold() == "gb" else 2**30
-    return int(match[1] or 1), int(float(match[2]) * unit)
+    size = int(float(match[2]) * unit)
+    return (int(match[1] or 1), size) if size else None
 
 
 def unknown(name: str) -> str:

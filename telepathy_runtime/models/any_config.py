@@ -235,15 +235,21 @@ def _rotated(text: Mapping[str, Any]) -> float:
         return turned / width
     # GPT-NeoX has a name of its own for it outside the rotation's settings.
     outside = "rotary_pct" if kind == "gpt_neox" else "partial_rotary_factor"
-    for place, name in (*((rope, "partial_rotary_factor") for rope in rotations(text)), (text, outside)):
-        share = place.get(name)
-        if share is None:
-            continue
-        number = isinstance(share, (int, float)) and not isinstance(share, bool)
-        if kind in SHARES and not (number and 0 < share <= 1):
-            raise ConfigError(f"config.json: {name} must be a number above 0 and at most 1, not {share!r}")
-        return float(share) if number else 0.0
-    return 0.0
+    shares = [_share(rope, "partial_rotary_factor", kind in SHARES) for rope in rotations(text)]
+    shares.append(_share(text, outside, kind in SHARES))
+    for name in ("partial_rotary_factor", "rotary_pct"):
+        _share(text, name, False)  # also what is not read has to be a share
+    return next((share for share in shares if share), 0.0)
+
+
+def _share(place: Mapping[str, Any], name: str, read: bool) -> float:
+    """A share of a head; 0 if it is not given, or not `read` and 0. Raises ConfigError for a value that is none."""
+    share = place.get(name)
+    if share is None or (share == 0 and not read):
+        return 0.0
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share <= 1:
+        raise ConfigError(f"config.json: {name} must be a number above 0 and at most 1, not {share!r}")
+    return float(share)
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:

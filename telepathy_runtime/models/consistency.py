@@ -99,37 +99,31 @@ def check_decoder(text: Mapping[str, Any], fields: Mapping[str, Any], where: str
     if kind not in DECODERS:
         return
     for problem in (
-        *_sizes(text, fields), *_heads(kind, fields), *_layers(kind, text, fields), *_experts(text, fields),
+        *_sizes(text), *_heads(kind, fields), *_layers(kind, text, fields), *_experts(text, fields),
         *_rotation(kind, text, fields), *_activation(text),
     ):  # fmt: skip
         raise ConfigError(f"{where}: {problem}; transformers cannot run {kind} with it")
 
 
-_SIZES = {
-    "layers": ("num_hidden_layers", "n_layer"),
-    "hidden": ("hidden_size", "n_embd"),
-    "heads": ("num_attention_heads", "n_head"),
-    "kv_heads": ("num_key_value_heads",),
-    "head_dim": ("head_dim",),
-    "vocab": ("vocab_size",),
-    "intermediate": ("moe_intermediate_size", "intermediate_size", "ffn_dim", "n_inner"),
-}
+_SIZES = (
+    *(("num_hidden_layers", "n_layer"), ("hidden_size", "n_embd"), ("num_attention_heads", "n_head")),
+    *(("num_key_value_heads",), ("head_dim",), ("vocab_size",)),
+    ("moe_intermediate_size", "intermediate_size", "ffn_dim", "n_inner"),
+)
 
 
-def _sizes(text: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
-    for field, names in _SIZES.items():
-        there = [each for each in names if isinstance(text.get(each), int)]
-        bad = [each for each in there if text[each] < 1]
-        if bad or fields[field] < 1:
-            name = next(iter((*bad, *there, *names)))
-            yield f"{name} must be a positive integer, not {text.get(name)!r}"
+def _sizes(text: Mapping[str, Any]) -> Iterator[str]:
+    for names in _SIZES:
+        bad = [each for each in names if isinstance(text.get(each), int) and text[each] < 1]
+        if bad:
+            yield f"{bad[0]} must be a positive integer, not {text[bad[0]]!r}"
 
 
 def _heads(kind: str, fields: Mapping[str, Any]) -> Iterator[str]:
     heads, kv, hidden = fields["heads"], fields["kv_heads"], fields["hidden"]
-    if heads % kv:
+    if kv and heads % kv:
         yield f"num_attention_heads {heads} must be a multiple of num_key_value_heads {kv}"
-    if kind in _ONE_WIDTH and hidden % heads:
+    if kind in _ONE_WIDTH and heads and hidden % heads:
         yield f"the hidden size {hidden} must be a multiple of the number of heads {heads}"
     if kind == "olmoe" and heads * fields["head_dim"] != hidden:
         yield f"the hidden size {hidden} must be that of all heads together, {heads * fields['head_dim']}"
@@ -144,18 +138,17 @@ def _layers(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> It
         odd = [each for each in kinds if each not in _LAYER_TYPES]
         if odd:
             yield f"layer_types: {odd[0]!r} is no kind of layer; known: {', '.join(_LAYER_TYPES[:2])} and others"
-        if kinds and len(kinds) != layers:
+        if kinds and layers and len(kinds) != layers:
             yield f"layer_types has {len(kinds)} entries for {layers} layers"
     window = text.get("sliding_window")
     if kind in _SWITCHED and not text.get("use_sliding_window", False):
         window = None
     slides = "sliding_attention" in kinds if kinds else kind in _SLIDING and "sliding_window" in text
-    number = isinstance(window, int) and not isinstance(window, bool)
-    if slides and not number:
+    if slides and (not isinstance(window, int) or isinstance(window, bool)):
         yield f"sliding_window must be a positive integer where layers have a window, not {window!r}" + (
             " (without use_sliding_window)" if kind in _SWITCHED else ""
         )
-    elif number and window < 1 and (slides or kind in (*_SWITCHED, *_ALL)):
+    elif type(window) is int and window < 1 and (slides or kind in (*_SWITCHED, *_ALL)):
         yield f"sliding_window must be a positive integer or null, not {window!r}"
 
 

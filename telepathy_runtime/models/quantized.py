@@ -103,7 +103,7 @@ def _fp8(config: Mapping[str, Any], matrix: Matrix) -> int:
         raise ConfigError(
             f"quantization_config: weight_block_size must be two positive integers, not {block!r}"
         )
-    tall, wide = block
+    tall, wide = int(block[0]), int(block[1])
     scales = ceil(matrix.shape[-2] / tall) * ceil(matrix.shape[-1] / wide)
     return prod(matrix.shape) + 4 * scales * prod(matrix.shape[:-2])
 

@@ -154,7 +154,7 @@ def _family(entry: dict[str, Any]) -> Family:
     try:
         return family_of(entry)
     except KeyError as error:
-        raise ConfigError(f"a [[family]] lacks {error.args[0]}") from error
+        raise ConfigError(f"a [[family]] is incomplete: it lacks {error.args[0]}") from error
     except (TypeError, AttributeError) as error:
         raise ConfigError(f"a [[family]] has a value of the wrong kind: {error}") from error
 
@@ -211,10 +211,12 @@ def _models(entry: dict[str, Any]) -> list[ModelSpec]:
     unknown = [key for key in fields if key not in known]
     if unknown:
         near = nearest_ids(unknown[0], list(known))
-        raise ConfigError(f"{label}: unknown {unknown[0]}; nearest: {', '.join(near or sorted(known))}")
+        raise ConfigError(
+            f"{label} has an unknown key {unknown[0]}; nearest: {', '.join(near or sorted(known))}"
+        )
     missing = [key for key, field in known.items() if field.default is MISSING and key not in fields]
     if missing:
-        raise ConfigError(f"{label} lacks {', '.join(missing)}")
+        raise ConfigError(f"{label} is incomplete or has an unknown key: it lacks {', '.join(missing)}")
     for name, value in fields.items():
         _check_value(label, name, value, known[name].type)
     for name in _POSITIVE:
@@ -232,7 +234,7 @@ _WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "st
 
 def _check_value(label: str, name: str, value: Any, kind: Any) -> None:
     """Raise ConfigError for a value of another kind than a field of ModelSpec has."""
-    kinds = {"int": int, "float": (int, float), "bool": bool, "str": str}
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
     right = isinstance(value, kinds[kind]) and (kind == "bool" or not isinstance(value, bool))
     if name in _POSITIVE and not right:
         raise ConfigError(f"{label}: {name} must be a positive integer, not {value!r}")
