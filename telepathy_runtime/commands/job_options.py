@@ -223,3 +223,8 @@ def cards_of(args: argparse.Namespace) -> list[Gpu]:
         raise UnknownOptionError(f"--colocated must be at least 0 and below 1, not {share!r}")
     cards = [gpu(name) for name in (GPUS if "all" in names else names)]
     return [card.beside(share) for card in cards] if share else cards
+
+
+def exit_code(size: int, cards: Sequence[Gpu], reserve: float) -> int:
+    """The exit code: 0 if `size` bytes fit on every card."""
+    return 0 if all(size <= card.budget(reserve) for card in cards) else 1

@@ -14,11 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime.commands import from_script, models
+from telepathy_runtime.commands import from_script, models, trace_own
 from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     Given,
     cards_of,
+    exit_code,
     given,
     job_options,
     pair_options,
@@ -31,10 +32,10 @@ from telepathy_runtime.memory.advice import Advice, advice
 from telepathy_runtime.memory.chart import draw, draw_steps
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.fallback import estimate_or_trace
-from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search, search_few
 from telepathy_runtime.memory.runs import check_runs, longest
+from telepathy_runtime.memory.traceable import check_traceable
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
@@ -126,7 +127,7 @@ def _estimate(args: argparse.Namespace) -> int:
         print(json.dumps(render.estimate_json(result, cards, args.reserve), indent=2))
     else:
         print(render.estimate_text(result, cards, args.reserve))
-    return _fits(result.peak_allocated, cards, args.reserve)
+    return exit_code(result.peak_allocated, cards, args.reserve)
 
 
 def _within(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> tuple[Workload, list[str]]:
@@ -144,14 +145,9 @@ def _estimated(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Est
     return estimate_or_trace(spec, work, _traceable(args, spec))
 
 
-def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
-    """The exit code: 0 if `size` bytes fit on every card."""
-    return 0 if all(size <= card.budget(reserve) for card in cards) else 1
-
-
 def _plan(args: argparse.Namespace) -> int:
     if args.trace:
-        return _trace(args)
+        return trace_own.run(args)
     notes = from_script.apply(args)
     work = workload(args)
     if not args.model and (work.image_tokens or work.tower != Workload.tower):
@@ -236,14 +232,14 @@ def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -
         try:
             return find_most(spec, work, device=card, reserve=args.reserve)
         except NotModelledError as error:
-            _traces(args, spec, error)
+            _traces(args, spec, work, error)
     field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
     return search_few(
         lambda n: _traced(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
     )
 
 
-def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError) -> None:
+def _traces(args: argparse.Namespace, spec: ModelSpec, work: Workload, reason: NotModelledError) -> None:
     """Say that a model without a closed form is traced, or raise the error if it cannot be."""
     if spec.head_rows >= 0 or spec.stored_bytes:
         raise NotModelledError(f"{reason}; only language models in 16 or 32 bits are traced") from reason
@@ -251,6 +247,10 @@ def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError)
         raise NotModelledError(f"{reason}; give the folder of its config.json") from reason
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise NotModelledError(f"{reason}; with torch and transformers they are traced") from reason
+    try:
+        check_traceable(work)
+    except UnknownOptionError as error:
+        raise NotModelledError(f"{reason}, and it is not traced: {error}") from reason
     text = f"{reason}: transformers' own step is traced, seconds for each batch or length that is tried"
     print(text, file=sys.stderr)
     args.traced = True
@@ -307,48 +307,6 @@ def _traceable(args: argparse.Namespace, spec: ModelSpec) -> ModelSpec | Path:
         return spec
     path = Path(args.model)
     return path if path.exists() else lookup.cached(args.model) or spec
-
-
-def _trace(args: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    from telepathy_runtime.memory.tracing import TraceError, trace
-
-    module, _, function = args.trace.partition(":")
-    if not function:
-        raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
-    sys.path.insert(0, str(Path.cwd()))
-    if not module:
-        raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
-    build = getattr(import_module(module), function, None)
-    if not callable(build):
-        raise UnknownOptionError(f"--trace: module {module} has no function {function}")
-    try:
-        result = trace(build, padded=args.padded)
-    except (TraceError, ValueError, OSError, ImportError) as error:
-        raise ValueError(str(error)) from error
-    except Exception as error:  # of the user's own code
-        raise ValueError(f"--trace {args.trace}: {type(error).__name__}: {error}{_place(error)}") from error
-    cards = cards_of(args)
-    if args.json:
-        known = [render.gpu_json(card, args.reserve) for card in cards]
-        shown = dataclasses.asdict(result) | ({"gpu": known[0]} if len(known) == 1 else {"gpus": known})
-        print(json.dumps(shown, indent=2))
-    else:
-        print(f"built {gib(result.built)}, peak {gib(result.peak_allocated)} at: {result.peak_at}")
-        print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
-        print(render.cards_text(result.peak_allocated, cards, args.reserve))
-    return _fits(result.peak_allocated, cards, args.reserve)
-
-
-def _place(error: Exception) -> str:
-    """The line of the user's code that raised an error: the last one outside of installed packages and of this one."""
-    from traceback import extract_tb
-
-    ours = str(Path(__file__).resolve().parents[1])
-    own = [each for each in extract_tb(error.__traceback__) if "site-packages" not in each.filename]
-    own = [each for each in own if not each.filename.startswith(ours)]
-    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
 
 
 def _compare(args: argparse.Namespace) -> int:
