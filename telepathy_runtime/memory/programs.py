@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from telepathy_runtime.memory.families import ONE_KERNEL
 from telepathy_runtime.memory.layers import up_to_8
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
@@ -83,6 +84,10 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     if adapted != {"q", "v"} or work.dora or work.modules_to_save:
         raise NotModelledError(
             f"other adapters of {spec.architecture} than PEFT's usual ones have no closed form"
+        )
+    if spec.activation not in ONE_KERNEL:
+        raise NotModelledError(
+            f"activations of {spec.architecture} with the activation {spec.activation} have no closed form"
         )
     kin = _KIN.get(spec.architecture, _Kin())
     # Parameters in the order of transformers' modules, as an optimizer steps them.
