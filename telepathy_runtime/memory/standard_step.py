@@ -70,6 +70,9 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
             f"{config.model_type} is traced in the regimes full and inference; trace your own step"
         )
     notes = ["traced, not estimated", *([two] if two else [])]
+    if work.version != _version():
+        installed = ".".join(map(str, _version()))
+        notes.append(f"transformers {installed} was traced, which is installed, not {work.transformers}")
     if config.model_type in ALWAYS:
         notes.append("each sequence reads an image")
     attn = attention_for(config, work.attn)

@@ -18,7 +18,7 @@ transformers = pytest.importorskip("transformers")
 
 from telepathy_runtime.memory.standard_step import traced  # noqa: E402
 
-SHAPE = Shape(2, 256, 1024, 8, 8, 300)
+SHAPE = Shape(3, 512, 2048, 8, 8, 300)
 JOBS: tuple[dict[str, Any], ...] = ({}, {"regime": "full"}, {"regime": "frozen_grad", "checkpointing": True})
 WORK = Workload(
     batch=2, seq_len=400, keep_outputs=False, use_cache=False, transformers=transformers.__version__

@@ -20,7 +20,7 @@ from telepathy_runtime.models.spec import UnknownOptionError
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-from telepathy_runtime.memory.standard_step import attention_for, traced  # noqa: E402
+from telepathy_runtime.memory.standard_step import attention_for, trace_workload, traced  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
 VERSION = tuple(map(int, transformers.__version__.split(".")[:2]))
@@ -177,3 +177,11 @@ def test_the_default_release_is_that_of_the_tested_set() -> None:
     spec = registry.get("Qwen/Qwen2.5-1.5B")
     assert note in estimate(spec, Workload(transformers="99.0")).notes
     assert not any("newest" in each for each in estimate(spec, Workload()).notes)
+
+
+def test_a_trace_says_where_it_ran_another_release(tmp_path: Path) -> None:
+    config_of("llama", SMALL).save_pretrained(tmp_path)
+    own = transformers.__version__
+    for release, other in ((own, False), ("4.48.0", True)):
+        notes = trace_workload(tmp_path, Workload(seq_len=16, transformers=release)).notes
+        assert any("was traced, which is installed, not 4.48.0" in each for each in notes) == other
