@@ -125,6 +125,8 @@ def _heads(kind: str, fields: Mapping[str, Any]) -> Iterator[str]:
         yield f"num_attention_heads {heads} must be a multiple of num_key_value_heads {kv}"
     if kind in _ONE_WIDTH and heads and hidden % heads:
         yield f"the hidden size {hidden} must be a multiple of the number of heads {heads}"
+    if kind == "stablelm" and heads and fields["head_dim"] != hidden // heads:
+        yield f"head_dim must be {hidden // heads}, the hidden size for each head, not {fields['head_dim']}"
     if kind == "olmoe" and heads * fields["head_dim"] != hidden:
         yield f"the hidden size {hidden} must be that of all heads together, {heads * fields['head_dim']}"
 

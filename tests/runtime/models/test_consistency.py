@@ -30,6 +30,7 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any], str]] = [
     ("llama", {"hidden_size": 66, "head_dim": 8}, "the hidden size 66 must be a multiple"),
     ("gpt2", {"n_head": 7}, "the hidden size 64 must be a multiple of the number of heads 7"),
     ("opt", {"num_attention_heads": 7}, "the hidden size 64 must be a multiple"),
+    ("stablelm", {"head_dim": 16}, "head_dim must be 8, the hidden size for each head, not 16"),
     ("olmoe", {"head_dim": 16}, "the hidden size 64 must be that of all heads together"),
     *((name, {"head_dim": 7}, "the rotated part of a head must be an even number, not 7 of 7")
       for name in ("llama", "qwen2", "gemma2", "phi3")),
