@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from telepathy_runtime.models.any_config import dimensions, settings, text_of
-from telepathy_runtime.models.consistency import check_decoder
+from telepathy_runtime.models.consistency import check_model
 from telepathy_runtime.models.spec import ConfigError, ModelSpec, UnknownOptionError, element_size
 
 Config = Mapping[str, Any]
@@ -52,7 +52,7 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
     if rows is not None:
         fields |= {"head_rows": rows, "head_bias": False}
     fields |= settings(config)
-    check_decoder(config, fields)
+    check_model(config, fields)
     return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
 
 
@@ -67,7 +67,7 @@ def counted_spec(
         fields = dimensions(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    check_decoder(text_of(config), fields)
+    check_model(text_of(config), fields)
     name = next(iter(config.get("architectures") or ()), "")
     if name and not name.endswith(_LANGUAGE):
         fields["head_rows"] = 0

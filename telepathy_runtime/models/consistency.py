@@ -20,6 +20,15 @@ SHARES = {"phi": 0.5, "phi3": 1.0, "glm": 0.5, "glm4": 0.5, "stablelm": 0.25, "g
 """Decoders that rotate a share of each head, which their config says, and the defaults of their config classes."""
 DECODERS = (*WHOLE, *SHARES, "gpt2", "gptj", "opt")
 """The types of the decoders whose layers have closed forms."""
+OTHERS = ("bert", "roberta", "xlm-roberta", "electra", "distilbert", "deberta-v2", "t5", "whisper")
+"""The types of the other models with closed forms."""
+_OF_OTHERS = (
+    "hidden_size", "dim", "d_model", "num_attention_heads", "n_heads", "num_heads", "encoder_attention_heads",
+    "decoder_attention_heads", "num_hidden_layers", "n_layers", "num_layers", "num_decoder_layers", "encoder_layers",
+    "decoder_layers", "intermediate_size", "hidden_dim", "d_ff", "encoder_ffn_dim", "decoder_ffn_dim", "d_kv", "vocab_size",
+    "max_position_embeddings", "max_source_positions", "max_target_positions", "num_mel_bins",
+)  # fmt: skip
+"""The names of their sizes."""
 _EVEN = ("phi", "stablelm")
 """Those whose share must be an even number of a head's; the others round up."""
 _ONE_WIDTH = ("llama", "gemma2", "gemma3_text", "gpt_neox", "gpt2", "gptj", "opt", "stablelm")
@@ -88,21 +97,31 @@ def rotations(text: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return nested or [rope]
 
 
-def check_decoder(text: Mapping[str, Any], fields: Mapping[str, Any], where: str = "config.json") -> None:
+def check_model(text: Mapping[str, Any], fields: Mapping[str, Any], where: str = "config.json") -> None:
     """Check the config of a language model, or of the text part of a model with several parts, against the `fields` that were read of it.
 
     `where` begins the message.
 
-    Raises ConfigError for what transformers cannot build or run. Other models than `DECODERS` are not looked at.
+    Raises ConfigError for what transformers cannot build or run. Other models than `DECODERS` and `OTHERS` are not looked at.
     """
     kind = str(text.get("model_type"))
-    if kind not in DECODERS:
-        return
-    for problem in (
-        *_sizes(text), *_heads(kind, fields), *_layers(kind, text, fields), *_experts(text, fields),
-        *_rotation(kind, text, fields), *_activation(text),
-    ):  # fmt: skip
+    problems: Iterator[str] = iter(())
+    if kind in OTHERS:
+        problems = _of_others(kind, text)
+    elif kind in DECODERS:
+        problems = _of_decoders(kind, text, fields)
+    for problem in problems:
         raise ConfigError(f"{where}: {problem}; transformers cannot run {kind} with it")
+
+
+def _of_decoders(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
+    """The problems of a decoder."""
+    yield from _sizes(kind, text)
+    yield from _heads(kind, fields)
+    yield from _layers(kind, text, fields)
+    yield from _experts(text, fields)
+    yield from _rotation(kind, text, fields)
+    yield from _activation(text)
 
 
 _SIZES = (
@@ -112,11 +131,36 @@ _SIZES = (
 )
 
 
-def _sizes(text: Mapping[str, Any]) -> Iterator[str]:
+_NO_NULL = {
+    "head_dim": ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "phi", "phi3"),
+    "num_key_value_heads": ("mistral", "gemma", "gemma2", "gemma3_text"),
+}
+"""Those in which a number may be left out, but not be null."""
+
+
+def _sizes(kind: str, text: Mapping[str, Any]) -> Iterator[str]:
+    for name, kinds in _NO_NULL.items():
+        if kind in kinds and name in text and text[name] is None:
+            yield f"{name} must not be null; leave it out for its default"
     for names in _SIZES:
         bad = [each for each in names if isinstance(text.get(each), int) and text[each] < 1]
         if bad:
             yield f"{bad[0]} must be a positive integer, not {text[bad[0]]!r}"
+
+
+def _of_others(kind: str, text: Mapping[str, Any]) -> Iterator[str]:
+    """The problems of encoders and encoder-decoders."""
+    tables = ("type_vocab_size",) if kind in ("bert", "roberta", "xlm-roberta", "electra") else ()
+    for name in (*_OF_OTHERS, *tables):
+        if isinstance(text.get(name), int) and text[name] < 1:
+            yield f"{name} must be a positive integer, not {text[name]!r}"
+    hidden, heads = text.get("hidden_size"), text.get("num_attention_heads")
+    if kind == "electra" and isinstance(hidden, int) and isinstance(heads, int) and hidden % heads:
+        yield f"the hidden size {hidden} must be a multiple of the number of heads {heads}"
+    given = text.get("feed_forward_proj", "relu")
+    if kind == "t5" and str(given).removeprefix("gated-") not in ACTIVATIONS:
+        yield f"feed_forward_proj {given!r} is no activation, alone or behind gated-"
+    yield from _activation(text)
 
 
 def _heads(kind: str, fields: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from telepathy_runtime.models.architectures import counted_spec, spec_from_config
-from telepathy_runtime.models.consistency import check_decoder
+from telepathy_runtime.models.consistency import check_model
 from telepathy_runtime.models.families import (
     Family,
     IdStatus,
@@ -225,7 +225,7 @@ def _models(entry: dict[str, Any]) -> list[ModelSpec]:
     element_size(fields.get("dtype", "bfloat16"))
     specs = [ModelSpec(id=model_id, **fields) for model_id in ids]
     text = {"model_type": specs[0].architecture}
-    check_decoder(text, {key: getattr(specs[0], key) for key in known}, label)
+    check_model(text, {key: getattr(specs[0], key) for key in known}, label)
     return specs
 
 

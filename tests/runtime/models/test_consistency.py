@@ -60,6 +60,10 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any], str]] = [
       for name in ("gpt_oss", "mixtral", "qwen2_moe", "qwen3_moe", "olmoe") for number in (99, -1)),
     ("mixtral", {"num_local_experts": 1}, "num_experts_per_tok must be from 1 to 1, the number of experts, not 2"),
     ("gpt_oss", {"num_local_experts": 0}, "num_local_experts must be a positive integer, not 0"),
+    *((name, {"head_dim": None}, "head_dim must not be null")
+      for name in ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "phi", "phi3")),
+    *((name, {"num_key_value_heads": None}, "num_key_value_heads must not be null")
+      for name in ("mistral", "gemma", "gemma2", "gemma3_text")),
     ("granite", {"hidden_size": 0}, "hidden_size must be a positive integer, not 0"),
     ("llama", {"hidden_act": "nonsense"}, "hidden_act 'nonsense' is no activation"),
     ("gpt2", {"activation_function": "nonsense"}, "activation_function 'nonsense' is no activation"),
@@ -77,7 +81,8 @@ POSSIBLE: list[tuple[str, dict[str, Any]]] = [
     ("gpt_neox", {"partial_rotary_factor": 0.5}),
     ("gpt2", {"rotary_dim": 99, "sliding_window": 0}),
     ("llama", {"sliding_window": 0}),
-    ("mistral", {"sliding_window": None}),
+    ("mistral", {"sliding_window": None, "head_dim": None}),
+    ("llama", {"head_dim": None, "num_key_value_heads": None}),
     ("qwen3", {"hidden_size": 66}),
     ("llama", {"rope_parameters": ROTATED}),
 ]  # fmt: skip
@@ -132,6 +137,62 @@ def test_what_transformers_runs_has_a_figure(model_type: str, change: dict[str, 
     assert runs(config) == ""
     for regime in ("inference", "full"):
         assert estimate(from_parsed(config, "m"), Workload(batch=2, seq_len=8, regime=regime)).peak_allocated
+
+
+ENCODER = {
+    "hidden_size": 64, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 100,
+    "max_position_embeddings": 64, "pad_token_id": 1,
+}  # fmt: skip
+OTHERS: dict[str, dict[str, Any]] = {
+    "bert": ENCODER | {"architectures": ["BertForMaskedLM"]},
+    "electra": ENCODER | {"architectures": ["ElectraForPreTraining"]},
+    "distilbert": {"dim": 64, "hidden_dim": 96, "n_layers": 2, "n_heads": 4, "vocab_size": 100, "max_position_embeddings": 64,
+                   "architectures": ["DistilBertForMaskedLM"]},
+    "deberta-v2": ENCODER | {"architectures": ["DebertaV2Model"], "position_biased_input": False, "relative_attention": True},
+    "t5": {"d_model": 64, "d_kv": 16, "d_ff": 96, "num_layers": 2, "num_heads": 4, "vocab_size": 100,
+           "architectures": ["T5ForConditionalGeneration"], "decoder_start_token_id": 0, "pad_token_id": 0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model_type", "change", "message"),
+    [
+        ("bert", {"num_attention_heads": -1}, "num_attention_heads must be a positive integer, not -1"),
+        ("bert", {"type_vocab_size": 0}, "type_vocab_size must be a positive integer, not 0"),
+        ("bert", {"max_position_embeddings": 0}, "max_position_embeddings must be a positive integer, not 0"),
+        ("bert", {"hidden_act": "nonsense"}, "hidden_act 'nonsense' is no activation"),
+        (
+            "electra",
+            {"num_attention_heads": 7},
+            "the hidden size 64 must be a multiple of the number of heads 7",
+        ),
+        ("distilbert", {"n_heads": -1}, "n_heads must be a positive integer, not -1"),
+        ("deberta-v2", {"num_hidden_layers": 0}, "num_hidden_layers must be a positive integer, not 0"),
+        ("deberta-v2", {"hidden_size": 0}, "hidden_size must be a positive integer, not 0"),
+        (
+            "t5",
+            {"feed_forward_proj": "gated-nonsense"},
+            "feed_forward_proj 'gated-nonsense' is no activation",
+        ),
+    ],
+)
+def test_other_models_that_cannot_run_are_errors_too(
+    model_type: str, change: dict[str, Any], message: str
+) -> None:
+    config = {"model_type": model_type} | OTHERS[model_type] | change
+    assert from_parsed({"model_type": model_type} | OTHERS[model_type], "m").params
+    if NEW:
+        given = {key: value for key, value in config.items() if key != "model_type"}
+        ids = torch.ones(2, 8, dtype=torch.long)
+        with pytest.raises(Exception, match=r"."):  # whatever it raises
+            model = getattr(transformers, config["architectures"][0])(
+                transformers.CONFIG_MAPPING[model_type].from_dict(given)
+            )
+            model(input_ids=ids, **({"labels": ids} if model_type == "t5" else {"attention_mask": ids}))
+    with pytest.raises(ConfigError) as seen:
+        from_parsed(config, "m")
+    built = str(seen.value).startswith(f"transformers cannot build {model_type} from this config: ")
+    assert built or str(seen.value).startswith(f"config.json: {message}")
 
 
 def test_the_activations_are_those_of_transformers() -> None:
