@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
 from telepathy_runtime.memory.families import FAMILIES, family, form
-from telepathy_runtime.memory.forward import position_buffer
+from telepathy_runtime.memory.forward import LOADED_SINCE, position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
@@ -27,11 +27,12 @@ from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, rep
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import PAGED
+from telepathy_runtime.memory.runs import as_run, check_runs
 from telepathy_runtime.memory.states import States, states
-from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
-from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.memory.taped import PROGRAMS, check_job, phases
+from telepathy_runtime.memory.workload import NEWEST, Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Estimate:
 
     models: tuple[str, ...]
     workloads: tuple[Workload, ...]
-    after_load: int  # weights alone
+    after_load: int  # weights, and GPT-J's table of positions
     steady: int  # between two steps
     instants: tuple[Instant, ...]
     notes: tuple[str, ...] = ()
@@ -68,9 +69,13 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     """
     check_reads(spec.id, spec.architecture, work)
     check_images(spec, work)
-    run = _as_run(spec, work)
+    check_runs(spec, work)
+    run = as_run(spec, work)
+    if spec.architecture in PROGRAMS:
+        check_job(spec, run)
     layer = None if spec.architecture in PROGRAMS else block(spec, text_of(spec, run))
-    held = states(spec, run)
+    held, table = states(spec, run), position_buffer(spec, run)
+    held = replace(held, weights=held.weights + table)
     if layer is None and work.packed and spec.encoder_layers:
         raise NotModelledError(f"activations of {spec.architecture} with packed batches have no closed form")
     if layer is None:
@@ -78,32 +83,16 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         instants = tuple(Instant(name, **parts) for name, parts in found)
     else:
         held = with_tower(spec, run, held) if work.image_tokens else held
-        there = replace(held, weights=held.weights + position_buffer(spec))
-        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, there)
+        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
         instants = with_images(spec, run, held, instants) if work.image_tokens else instants
     return Estimate(
         models=(spec.id,),
         workloads=(work,),
-        after_load=held.weights,
+        after_load=held.weights - table * (run.version < LOADED_SINCE),
         steady=held.weights + held.optimizer + held.bucket,
         instants=instants,
         notes=_notes(spec, work),
     )
-
-
-def _as_run(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa.
-
-    Raises UnknownOptionError for flash attention where a model's only attention is eager.
-    """
-    run = work.as_run()
-    how = FAMILIES.get(form(spec))
-    if spec.architecture in EAGER and run.attn == "flash_attention_2":
-        raise UnknownOptionError(
-            f"transformers has no flash_attention_2 for {spec.architecture}; known: eager"
-        )
-    other = spec.architecture in EAGER or (how is not None and not how.sdpa)
-    return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
 
 def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
@@ -351,8 +340,14 @@ def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
 
 def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     notes = dtype_note(spec, work)
-    if _as_run(spec, work).attn != work.attn:
-        notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
+    if work.version > Workload().version:
+        notes.append(f"transformers {work.transformers} is newer than {NEWEST}, the newest that is modelled")
+    if as_run(spec, work).attn != work.attn:
+        since = FAMILIES[form(spec)].sdpa_since if form(spec) in FAMILIES else (0, 0)
+        release = f" {work.transformers}" if work.version < since else ""
+        notes.append(
+            f"transformers{release} has no sdpa for {spec.architecture}: counted with eager attention"
+        )
     if spec.architecture in VISION:
         notes.append(
             note_of(spec, work)
