@@ -330,6 +330,11 @@ CASES = {
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=1\nsrun python main.py\n"},
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=4\nsrun python main.py\n"},
     ),
+    "a job with one task on each node": Case(
+        "TLP101",
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun python main.py\n"},
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun torchrun --nproc_per_node=8 main.py\n"},
+    ),
     "a Makefile": Case(
         "TLP101",
         {**TRAINS, "Makefile": "train:\n\tpython main.py\n"},
