@@ -30,7 +30,7 @@ from telepathy_runtime.memory.optimizers import PAGED
 from telepathy_runtime.memory.runs import as_run, check_runs
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, check_job, phases
-from telepathy_runtime.memory.workload import NEWEST, Workload
+from telepathy_runtime.memory.workload import NEWEST, NEWEST_VERSION, Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
@@ -340,7 +340,7 @@ def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
 
 def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
     notes = dtype_note(spec, work)
-    if work.version > Workload().version:
+    if work.version > NEWEST_VERSION:
         notes.append(f"transformers {work.transformers} is newer than {NEWEST}, the newest that is modelled")
     if as_run(spec, work).attn != work.attn:
         since = FAMILIES[form(spec)].sdpa_since if form(spec) in FAMILIES else (0, 0)

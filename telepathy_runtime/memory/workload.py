@@ -280,3 +280,7 @@ def _check_states(work: Workload) -> None:
 def _at_least(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UnknownOptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+NEWEST_VERSION = Workload().version
+"""(major, minor) of `NEWEST`."""
