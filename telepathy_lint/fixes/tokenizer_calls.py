@@ -14,10 +14,17 @@ from telepathy_lint.sites import Argument, Site
 from telepathy_lint.source.occurs import occurs
 
 
+#: The first release whose `apply_chat_template` takes `return_dict`; before, fast tokenizers raise a TypeError.
+_RETURN_DICT = (4, 38)
+
+
 def repair(site: Site, name: str, settings: Settings) -> Repair | None:
     """The fix of a method or argument of a tokenizer; None where it depends on the code."""
     if name == "apply_chat_template":
-        return Repair("safe", "pass return_dict=False", Change(added=(("return_dict", "False"),)))
+        lowest = settings.target_version
+        known = lowest is None or lowest >= _RETURN_DICT
+        change = Change(added=(("return_dict", "False"),))
+        return Repair("safe" if known else "unsafe", "pass return_dict=False", change)
     if name in ("encode_plus", "batch_encode_plus") and isinstance(site.call.func, ast.Attribute):
         # Further on, the positions of the tokenizer are those of other arguments.
         alike = 1 if name == "batch_encode_plus" else 2

@@ -53,7 +53,7 @@ class RemovedTokenizerUse(Rule):
     and the tokenizer for a batch. Slow tokenizers of transformers 4 take arrays and columns in `batch_encode_plus`, and no tokenizer
     takes them in a call, so what is not surely a list becomes one. `pad_to_max_length` also cut texts to `max_length`, and without a
     `max_length` it padded to the longest text. Where the project writes or replaces `encode_plus` itself, as a test's stand-in
-    does, the fix is unsafe.
+    does, the fix is unsafe. So is `return_dict=False` where the project allows releases before 4.38, which do not take it.
     """
 
     meta = Meta(

@@ -123,3 +123,11 @@ def test_padding_is_no_safe_fix_where_the_old_argument_did_nothing() -> None:
     call = "tokenizer(x, pad_to_max_length=True, max_length=5)"
     assert fixed(call, ">=5.0") == call
     assert fixed(call, ">=5.0", unsafe=True) != call
+
+
+@pytest.mark.parametrize(("version", "safe"), [(">=4.38", True), (">=4.46", True), (">=4.36", False)])
+def test_a_template_is_told_what_every_release_takes(version: str, safe: bool) -> None:
+    code = "ids = tokenizer.apply_chat_template(chat, return_tensors='pt')\nprint(ids.shape)"
+    after = code.replace("(chat, ", "(chat, return_dict=False, ")
+    assert fixed(code, version) == (after if safe else code)
+    assert fixed(code, version, unsafe=True) == after
