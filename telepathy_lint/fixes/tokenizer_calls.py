@@ -13,7 +13,6 @@ from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 from telepathy_lint.source.occurs import occurs
 
-
 #: The first release whose `apply_chat_template` takes `return_dict`; before, fast tokenizers raise a TypeError.
 _RETURN_DICT = (4, 38)
 
