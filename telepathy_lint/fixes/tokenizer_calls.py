@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 
 from telepathy_lint.facts.config_reads import is_in_project
@@ -11,7 +12,6 @@ from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.rule import written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
 
 #: The first release whose `apply_chat_template` takes `return_dict`; before, fast tokenizers raise a TypeError.
 _RETURN_DICT = (4, 38)
@@ -33,7 +33,7 @@ def repair(site: Site, name: str, settings: Settings) -> Repair | None:
         change = Change(func=site.source.text[start:end])
         found = _batch(site, change) if name == "batch_encode_plus" else _single(site, change)
         made = found is not None and is_in_project(site, name, _is_made_there)
-        if made or occurs(_MADE.format(name), site.source.text):
+        if made or _is_made(name, site.source.text):
             return found and found._replace(safety="unsafe")
         return found
     return _padded(site, settings) if name == "pad_to_max_length" else None
@@ -44,8 +44,14 @@ _MADE = r"\bdef {0}\b|\.{0}(?:\.return_value|\.side_effect)?\s*=(?!=)|[\"']{0}[\
 
 
 def _is_made_there(project: Project, name: str) -> bool:
-    made, word = _MADE.format(name), name.encode()
-    return any(word in data and occurs(made, data.decode("utf-8", "replace")) for _, data in project.python())
+    word = name.encode()
+    return any(
+        word in data and _is_made(name, data.decode("utf-8", "replace")) for _, data in project.python()
+    )
+
+
+def _is_made(name: str, text: str) -> bool:
+    return name in text and re.search(_MADE.format(name), text) is not None
 
 
 def _single(site: Site, change: Change) -> Repair:
