@@ -5,13 +5,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
-from telepathy_lint.facts.config_reads import is_in_project
+from telepathy_lint.facts.own_methods import is_made
 from telepathy_lint.findings.change import Change, Repair
-from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.rule import written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
 
 #: The first release whose `apply_chat_template` takes `return_dict`; before, fast tokenizers raise a TypeError.
 _RETURN_DICT = (4, 38)
@@ -32,20 +30,8 @@ def repair(site: Site, name: str, settings: Settings) -> Repair | None:
         start, end = site.range_of(site.call.func.value)
         change = Change(func=site.source.text[start:end])
         found = _batch(site, change) if name == "batch_encode_plus" else _single(site, change)
-        made = found is not None and is_in_project(site, name, _is_made_there)
-        if made or occurs(_MADE.format(name), site.source.text):
-            return found and found._replace(safety="unsafe")
-        return found
+        return found._replace(safety="unsafe") if found is not None and is_made(site, name) else found
     return _padded(site, settings) if name == "pad_to_max_length" else None
-
-
-#: A method that code writes or replaces, also in a test: `def encode_plus`, `tokenizer.encode_plus.return_value = ...`.
-_MADE = r"\bdef {0}\b|\.{0}(?:\.return_value|\.side_effect)?\s*=(?!=)|[\"']{0}[\"']"
-
-
-def _is_made_there(project: Project, name: str) -> bool:
-    made, word = _MADE.format(name), name.encode()
-    return any(word in data and occurs(made, data.decode("utf-8", "replace")) for _, data in project.python())
 
 
 def _single(site: Site, change: Change) -> Repair:
