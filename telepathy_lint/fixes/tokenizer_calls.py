@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable
 
-from telepathy_lint.facts.config_reads import is_in_project
+from telepathy_lint.facts.own_methods import is_made
 from telepathy_lint.findings.change import Change, Repair
-from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.rule import written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -32,26 +30,8 @@ def repair(site: Site, name: str, settings: Settings) -> Repair | None:
         start, end = site.range_of(site.call.func.value)
         change = Change(func=site.source.text[start:end])
         found = _batch(site, change) if name == "batch_encode_plus" else _single(site, change)
-        made = found is not None and is_in_project(site, name, _is_made_there)
-        if made or _is_made(name, site.source.text):
-            return found and found._replace(safety="unsafe")
-        return found
+        return found._replace(safety="unsafe") if found is not None and is_made(site, name) else found
     return _padded(site, settings) if name == "pad_to_max_length" else None
-
-
-#: A method that code writes or replaces, also in a test: `def encode_plus`, `tokenizer.encode_plus.return_value = ...`.
-_MADE = r"\bdef {0}\b|\.{0}(?:\.return_value|\.side_effect)?\s*=(?!=)|[\"']{0}[\"']"
-
-
-def _is_made_there(project: Project, name: str) -> bool:
-    word = name.encode()
-    return any(
-        word in data and _is_made(name, data.decode("utf-8", "replace")) for _, data in project.python()
-    )
-
-
-def _is_made(name: str, text: str) -> bool:
-    return name in text and re.search(_MADE.format(name), text) is not None
 
 
 def _single(site: Site, change: Change) -> Repair:
