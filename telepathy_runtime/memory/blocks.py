@@ -21,6 +21,7 @@ from telepathy_runtime.memory.layer_tape import (
     built_as_llama,
     infers_on_tape,
     most_without_gradients,
+    norm_forward,
     on_tape,
     peaks,
     steps_on_tape,
@@ -79,7 +80,10 @@ class Block:
     stored_input: int  # kept instead of `saved` with checkpointing
     tables: int  # sines and cosines, which all layers share
     masks: Masks
-    taped: bool = False  # whether a tape counted what is kept, with the cache
+    cached: int = 0  # of all layers' keys and values, what only the cache holds
+    first_cached: int = 0  # the same of the first layer
+    ending: int = 0  # maximum inside the last norm's forward, in addition to what it keeps
+    taped: bool = False  # whether a tape counted what is kept, and what only the cache holds
     unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
 
 
@@ -145,7 +149,9 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
     own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
-    plain, mask = work.but(checkpointing=False, reentrant=False, checkpoint_every=1), masked or slides
+    # Where layers are checkpointed, the others have no cache either.
+    how = {"checkpointing": False, "reentrant": False, "checkpoint_every": 1}
+    plain, mask = work.but(use_cache=work.use_cache and not again, **how), masked or slides
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
@@ -158,7 +164,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     adapting = last.forward + row * (1 if again or spec.layers == 1 else 2)
     if keeps:
         adapting -= last.kept + last.copies + own * (spec.layers > 1)
-    adapting -= last.cast
+    adapting -= last.cast + last.cached
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
     # Without any adapter before the feed-forward block, the only layer's rotation keeps nothing.
@@ -180,6 +186,9 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         stored_input=row,
         tables=tables - gone,
         masks=masks_of(spec, work),
+        cached=start.cached + (spec.layers - 1) * most.cached,
+        first_cached=start.cached,
+        ending=norm_forward(spec, work) + row * (2 - keeps_input(spec, work)),
         taped=True,
         unpacks=True,
     )

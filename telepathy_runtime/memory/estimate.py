@@ -118,8 +118,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # What of keys and values only the cache holds: those in 32 bits, and what was repeated, which a layer counts if `outputs` stays.
     twice = copies_keys(spec, work, has_mask(work))
     keys = 2 * e * twice * (not work.keep_outputs) + (2 if twice else 4) * (mixed and family(spec).rotary)
-    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing and not layer.taped)
+    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing)
+    keys = layer.cached if layer.taped else keys
     left_keys = keys * work.keep_outputs
+    # Of the first layer's keys and values in the cache, those that its attention keeps, too.
+    twofold = (cache // max(layers, 1) - layer.first_cached) * layer.taped * cached
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
@@ -221,8 +224,13 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
         ),
         Instant(
-            "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
+            "last layer, forward", **base, gradients=before, activations=activations - final_norm + last + keys,
+            logits=kept, kv_cache=cache,
             transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
+        ),
+        Instant(
+            "final norm, forward", **base, gradients=before, activations=activations + last + keys, logits=kept,
+            kv_cache=cache, transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations + left_keys, logits=logits.backward,
@@ -243,7 +251,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         *again,
         Instant(
-            "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
+            "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache - twofold,
             gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,
         ),
         Instant(
@@ -257,6 +265,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     )  # fmt: skip
     if not layer.adapting:
         instants = tuple(each for each in instants if each.name != "last layer, forward")
+    if not layer.ending:
+        instants = tuple(each for each in instants if each.name != "final norm, forward")
     if work.objective == "dpo" and work.reference != "none":
         # The reference reads the batch while the policy's activations wait for their backward.
         instants = (

@@ -6,6 +6,7 @@ on tokens, widths and rank, so they are counted in the order of PEFT's and trans
 
 from __future__ import annotations
 
+import weakref
 from functools import lru_cache, partial
 from typing import NamedTuple
 
@@ -24,7 +25,8 @@ KINDS = ("weights", "gradients", "activations", "copies", "transient")
 class Peaks(NamedTuple):
     """Bytes of a layer, beside its input."""
 
-    kept: int  # after its forward, without its output and the copies
+    kept: int  # after its forward, without its output, the copies, and what only the cache holds
+    cached: int  # of keys and values, what only the cache holds after its forward
     cast: int  # copies of the adapters' matrices that only autocast holds, until the model's forward ends
     copies: int  # of frozen matrices in autocast's 16 bits, after its forward
     forward: int  # at most in its forward
@@ -92,7 +94,12 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         node, size = out.node, out.size
         del out
         after, copies = sum(tape.alive.values()), tape.alive["copies"]
+        keys = [weakref.ref(each.storage) for each in layer.cache]
         layer.cache.clear()
+        cached = after - sum(tape.alive.values())
+        # The others are not freed in the backward if the caller keeps the cache.
+        others = [key() for key in keys if work.keep_outputs]
+        after -= cached
         tape.best.clear()
         backward = after
         if work.reentrant:
@@ -111,7 +118,25 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         if tape.best:
             backward = max(total for total, _ in tape.best.values())
         tape.leaves.clear()
-    return Peaks(after - before - copies, held, copies, forward, layer.rotates, backward - after)
+        others.clear()
+    return Peaks(after - before - copies, cached, held, copies, forward, layer.rotates, backward - after)
+
+
+@lru_cache(maxsize=512)
+def norm_forward(spec: ModelSpec, work: Workload) -> int:
+    """The most bytes inside the last norm's forward, beside its input and what it keeps."""
+    tape = Tape(KINDS, trains=True)
+    element = 4 if autocast(work) else element_size(work.held_dtype)
+    half = element_size(work.dtype) if work.casts else 0
+    layer = _Layer(tape, Model(tape, element, False, True, half), spec, work, masked=False, adapted=False)
+    x = tape.leaf(work.tokens * spec.hidden, element)
+    before = sum(tape.alive.values())
+    with tape.part("norm"):
+        out = layer.norm(x, spec.hidden)
+    most = tape.best["norm"][0]
+    kept = sum(tape.alive.values()) - out.storage.size
+    del out
+    return most - max(kept, before)
 
 
 @lru_cache(maxsize=512)
