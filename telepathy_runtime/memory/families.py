@@ -42,6 +42,10 @@ class Family(NamedTuple):
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     float_routes: bool = False  # the experts' outputs are weighted in float32
     scales_embeddings: bool = False  # in the model, not in the embedding's own module
+    split_at_once: bool = False  # the parts of one matrix' output have one gradient, made when all theirs are there
+    holds_parts: bool = False  # attention's code splits heads for the rotation, and holds the parts until it returns
+    scaled_queries: bool = False  # before attention
+    inner_dropout: bool = False  # the code of the blocks has the dropouts of their outputs, not that of the layer
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
 
@@ -75,13 +79,31 @@ FAMILIES = {
     "cohere2": Family(
         "cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True, two_masks=True
     ),
-    "starcoder2": Family("layer"),
-    "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
-    "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
-    "gptj": Family("layer", before=1, parallel=True, tables=(4, 0.25), float_scores=True),
-    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
-    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
-    "opt": Family("layer", rotary=False, inline=True),
+    "starcoder2": Family("layer", inner_dropout=True),
+    "stablelm": Family("layer", held=2, joined=True, rotated=0.25, holds_parts=True),
+    "gpt2": Family(
+        "layer",
+        held=1,
+        fused_qkv=True,
+        split_at_once=True,
+        rotary=False,
+        half_softmax=True,
+        inner_dropout=True,
+    ),
+    "gptj": Family(
+        "layer",
+        before=1,
+        parallel=True,
+        tables=(4, 0.25),
+        float_scores=True,
+        holds_parts=True,
+        inner_dropout=True,
+    ),
+    "gpt_neox": Family(
+        "layer", parallel=True, fused_qkv=True, split_at_once=True, joined=True, rotated=0.25
+    ),
+    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5, holds_parts=True),
+    "opt": Family("layer", rotary=False, inline=True, scaled_queries=True),
     "mixtral": Family(experts="gated", float_routes=True),
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),

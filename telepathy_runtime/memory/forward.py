@@ -41,7 +41,7 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
     element = 4 if in_float else element_size(work.dtype)
     kinds = work.batch if how.tables_of_each else 1
     kinds *= 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    width = round(spec.head_dim * _share(spec))
+    width = round(spec.head_dim * rotated_share(spec))
     if how.float_scores:
         return element * work.seq_len * width
     return 2 * element * work.seq_len * width * kinds
@@ -50,10 +50,10 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
 def position_buffer(spec: ModelSpec) -> int:
     """Sines and cosines of all positions, of which GPT-J has a table in float32 beside its weights."""
     how = family(spec)
-    return 4 * spec.max_positions * round(spec.head_dim * _share(spec)) * how.float_scores
+    return 4 * spec.max_positions * round(spec.head_dim * rotated_share(spec)) * how.float_scores
 
 
-def _share(spec: ModelSpec) -> float:
+def rotated_share(spec: ModelSpec) -> float:
     """The share of a head that is rotated."""
     how = family(spec)
     return spec.rotated or how.tables[1] or how.rotated
@@ -88,7 +88,7 @@ def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     if (
         how.joined and how.tables[0]
     ):  # GLM joins the rotated part of each head to the rest of it, first for queries
-        share = _share(spec)
+        share = rotated_share(spec)
         joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
         return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
     if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
@@ -147,9 +147,9 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         held += kv * how.rotary * (not work.use_cache)
     else:
         held += 2 * kv * (not work.use_cache)
-        if joined or how.float_scores:
+        if how.holds_parts:
             # Views of the projections are parts of what was joined.
-            held += int((1 + _share(spec)) * (q + kv))
+            held += int((1 + rotated_share(spec)) * (q + kv))
     total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
