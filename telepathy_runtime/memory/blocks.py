@@ -148,7 +148,6 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     """The bytes of one layer from a tape."""
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
-    own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
     # Where layers are checkpointed, the others have no cache either.
     how = {"checkpointing": False, "reentrant": False, "checkpoint_every": 1}
     plain, mask = work.but(use_cache=work.use_cache and not again, **how), masked or slides
@@ -157,13 +156,15 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     # Without these, the first layer's input needs no gradient.
     other = work.regime == "lora" and not again and not embeddings_train(spec, work)
     start = peaks(spec, plain, mask, first=True) if other else most
+    own, first_own = row * most.holds_input, row * start.holds_input
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
     last = alone if spec.layers == 1 else most if keeps else middle
     # Beside a layer that runs, there are its input and the embeddings, which the model holds.
-    adapting = last.forward + row * (1 if again or spec.layers == 1 else 2)
+    embeddings = embeddings_held(spec, work, bool(first_own))
+    adapting = last.forward + row + embeddings
     if keeps:
-        adapting -= last.kept + last.copies + own * (spec.layers > 1)
+        adapting -= last.kept + last.copies + row * last.holds_input
     adapting -= last.cast + last.cached
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
@@ -177,7 +178,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         saved=most.kept + own,
         every=sliding * (most.kept + own) + (spec.layers - sliding) * (whole.kept + own),
         again=most.kept,
-        unsaved_first=(most.kept + own - start.kept) * other,
+        unsaved_first=(most.kept + own - start.kept - first_own) * other,
         working=(alone if spec.layers == 1 else middle).backward - again_kept,
         first_working=alone.backward - again_kept,
         plain_working=most.backward,
@@ -188,10 +189,25 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         masks=masks_of(spec, work),
         cached=start.cached + (spec.layers - 1) * most.cached,
         first_cached=start.cached,
-        ending=norm_forward(spec, work) + row * (2 - keeps_input(spec, work)),
+        ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings,
         taped=True,
         unpacks=True,
     )
+
+
+def embeddings_held(spec: ModelSpec, work: Workload, kept: bool) -> int:
+    """Bytes of embeddings and positions that the model holds while its layers run, beside their inputs.
+
+    `kept`: whether the first layer keeps its input. Checkpointing stores it, and other embeddings are counted as given.
+    """
+    element = 4 if autocast(work) else element_size(work.dtype)
+    other = bool(spec.learned_positions or spec.embedding_dropout)
+    rows = 0
+    if spec.learned_positions:  # GPT-2 looks them up once for all sequences
+        rows = work.seq_len if family(spec).held > 0 else work.tokens
+    if not work.checkpointing and (other or (spec.layers > 1 and not kept)):
+        rows += work.tokens
+    return element * spec.hidden * rows
 
 
 def _infers(spec: ModelSpec, work: Workload, masked: bool) -> int:

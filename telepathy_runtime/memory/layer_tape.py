@@ -14,7 +14,7 @@ from telepathy_runtime.memory.families import Family, family
 from telepathy_runtime.memory.layer_program import Layer
 from telepathy_runtime.memory.layers import autocast
 from telepathy_runtime.memory.operations import Model
-from telepathy_runtime.memory.tape import Tape, Tensor
+from telepathy_runtime.memory.tape import Storage, Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
@@ -24,7 +24,8 @@ KINDS = ("weights", "gradients", "activations", "copies", "transient")
 class Peaks(NamedTuple):
     """Bytes of a layer, beside its input."""
 
-    kept: int  # after its forward, without its output, the copies, and what only the cache holds
+    kept: int  # after its forward, without its output, its input, the copies, and what only the cache holds
+    holds_input: bool  # whether it keeps its input, too
     cached: int  # of keys and values, what only the cache holds after its forward
     cast: int  # copies of the adapters' matrices that only autocast holds, until the model's forward ends
     copies: int  # of frozen matrices in autocast's 16 bits, after its forward
@@ -99,7 +100,13 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         # The others are not freed in the backward if the caller keeps the cache.
         others = [key() for key in keys if work.keep_outputs]
         after -= cached
-        tape.best.clear()
+        holds_input, tape.best = True, {}
+        if not work.checkpointing:
+            there = weakref.ref(x.storage)
+            tape.leaves.clear()
+            del x
+            holds_input = there() is not None
+            rest = there() or Storage(tape, work.tokens * spec.hidden * element, "activations")
         backward = after
         if work.reentrant:
             # The whole forward runs again, and its output and the gradient to begin with are held.
@@ -118,7 +125,8 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
             backward = max(total for total, _ in tape.best.values())
         tape.leaves.clear()
         others.clear()
-    return Peaks(after - before - copies, cached, held, copies, forward, layer.rotates, backward - after)
+        rest = None
+    return Peaks(after - before - copies, holds_input, cached, held, copies, forward, layer.rotates, backward - after)
 
 
 @lru_cache(maxsize=512)
