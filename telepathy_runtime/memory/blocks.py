@@ -160,17 +160,19 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
     last = alone if spec.layers == 1 else most if keeps else middle
-    # Beside a layer that runs, there are its input and the embeddings, which the model holds.
+    # Beside a layer that runs, there are its input, which checkpointing stores, and the embeddings, which the model holds.
     embeddings = embeddings_held(spec, work, bool(first_own))
-    adapting = last.forward + row + embeddings
+    adapting = last.forward + embeddings
     if keeps:
-        adapting -= last.kept + last.copies + row * last.holds_input
+        adapting += row - last.kept - last.copies - row * last.holds_input
     adapting -= last.cast + last.cached
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
-    # Without any adapter before the feed-forward block, the only layer's rotation keeps nothing.
+    # The model's sines and cosines are freed with its forward where layers keep only their own, and where nothing before the feed-forward block
+    # of the only layer takes a gradient.
     tables = rotary_tables(spec, work)
-    gone = tables * (spec.layers == 1 and other and not start.rotates)
+    own_tables = family(spec).tables[0] > 0 and not again
+    gone = tables * (own_tables or (spec.layers == 1 and other and not start.rotates))
     return Block(
         copies=most.copies,
         unsaved_copies=most.copies - start.copies,
@@ -189,7 +191,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         masks=masks_of(spec, work),
         cached=start.cached + (spec.layers - 1) * most.cached,
         first_cached=start.cached,
-        ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings,
+        ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings + gone,
         taped=True,
         unpacks=True,
     )

@@ -139,7 +139,9 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
     returned = row * _extra_hidden(spec, work) if work.hidden_states else 0
     hidden = returned * work.keep_outputs
-    last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
+    # Embeddings that require a gradient are leaves of the last step's graph, and the first of its hidden states.
+    leaf, first = embeds or required, embeds or (required and not other)
+    last = work.keep_outputs * row * (2 * leaf + work.hidden_states * (layers + 1 - first))
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
     plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0

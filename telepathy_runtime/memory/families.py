@@ -16,6 +16,7 @@ class Family(NamedTuple):
     """How the layers of an architecture differ from Llama's."""
 
     norm: str = "rms"  # rms; rms32: the scale is applied in float32; layer: torch's kernel; cohere: LayerNorm in steps
+    norm_held: bool = False  # a norm's code holds its unweighted output to the end
     before: int = 2  # norms whose output a matrix reads
     after: int = 0  # norms of a block's output, which is added to the stream
     parallel: bool = False  # attention and MLP read the layer's input, so all norms have one input
@@ -58,9 +59,12 @@ FAMILIES = {
     "qwen2_5_vl_text": Family(tables_of_each=True),
     "smollm3": Family(),
     "granite": Family(logit_steps=1, scales_embeddings=True),
-    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
+    "olmo2": Family(
+        "rms32", norm_held=True, held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True
+    ),
     "olmo3": Family(
         "rms32",
+        norm_held=True,
         held=-1,
         before=0,
         after=2,

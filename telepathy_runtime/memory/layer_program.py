@@ -113,7 +113,7 @@ class Layer:
         if self.work.kernels != "plain" and width == self.spec.hidden:
             out, sums = self.tape.new(x.number, element), self.tape.new(x.number // width, 4)
             return self.tape.record(out, (x, scale), (x, sums))
-        return model.raised_norm(x, scale, width, kind == "rms32")
+        return model.raised_norm(x, scale, width, kind == "rms32", self.how.norm_held)
 
     def centred(self, x: Tensor, scale: Tensor, width: int) -> Tensor:
         """A norm in single operations that subtracts the mean, in 32 bits."""

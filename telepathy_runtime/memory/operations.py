@@ -246,15 +246,23 @@ class Model:
         """A tensor between two numbers, which keeps its input; its backward makes two masks."""
         return self.tape.result(x.number, (x,), (x,), working=2 * x.number)
 
-    def raised_norm(self, x: Tensor, weight: Tensor, width: int, in_float: bool = False) -> Tensor:
-        """The same of a copy in 32 bits, as in Llama; weighted in the dtype of its input, or before, in 32 bits."""
+    def raised_norm(
+        self, x: Tensor, weight: Tensor, width: int, in_float: bool = False, held: bool = False
+    ) -> Tensor:
+        """The same of a copy in 32 bits, as in Llama; weighted in the dtype of its input, or before, in 32 bits.
+
+        `held`: the code still holds the unweighted numbers when it converts the weighted ones.
+        """
         element = x.element
         x = self.cast(x, 4)
         mean = self.mean(self.power(x), x.number // width)
         x = self.times(x, self.inverse_root(self.plus(mean)))
         if in_float:
+            unweighted = x if held else None
             x = self.times(x, self.cast(weight, 4))
-            return self.cast(x, element)
+            x = self.cast(x, element)
+            del unweighted
+            return x
         return self.times(weight, self.cast(x, element))
 
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
