@@ -82,6 +82,8 @@ class Block:
     masks: Masks
     cached: int = 0  # of all layers' keys and values, what only the cache holds
     first_cached: int = 0  # the same of the first layer
+    hidden_kept: int = 0  # of the hidden states that a model returns, those that are kept for the backward
+    hidden: tuple[int, int] = (0, 0)  # of the others, those beside the last layer's forward and beside the last norm's
     ending: int = 0  # maximum inside the last norm's forward, in addition to what it keeps
     taped: bool = False  # whether a tape counted what is kept, and what only the cache holds
     unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
@@ -166,6 +168,12 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     if keeps:
         adapting += row - last.kept - last.copies - row * last.holds_input
     adapting -= last.cast + last.cached
+    # Hidden states are the layers' inputs and the last norm's output; the embeddings are the first, if nothing makes another tensor of them.
+    inputs_kept = (spec.layers - 1) * most.holds_input + start.holds_input
+    if again:
+        inputs_kept = spec.layers
+    there = bool(embeddings) and spec.layers > 1 and not (spec.learned_positions or spec.embedding_dropout)
+    in_norm = spec.layers - inputs_kept - there
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
     # The model's sines and cosines are freed with its forward where layers keep only their own, and where nothing before the feed-forward block
@@ -191,6 +199,8 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         masks=masks_of(spec, work),
         cached=start.cached + (spec.layers - 1) * most.cached,
         first_cached=start.cached,
+        hidden_kept=inputs_kept + ("lm_head" in work.modules_to_save and not work.casts),
+        hidden=(in_norm - (keeps and not last.holds_input), in_norm),
         ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings + gone,
         taped=True,
         unpacks=True,

@@ -17,7 +17,6 @@ from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
-    note_of,
     text_of,
     with_images,
     with_tower,
@@ -26,11 +25,10 @@ from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
-from telepathy_runtime.memory.optimizers import PAGED
+from telepathy_runtime.memory.notes import notes_of
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
 
 
@@ -87,7 +85,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         after_load=held.weights,
         steady=held.weights + held.optimizer + held.bucket,
         instants=instants,
-        notes=_notes(spec, work),
+        notes=notes_of(spec, work, run),
     )
 
 
@@ -137,8 +135,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     if full or embeds or required or "embed_tokens" in work.modules_to_save:
         given += tokens * spec.hidden * spec.embedding_dropout  # the dropout's mask
     # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
-    returned = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    returned = row * _extra_hidden(spec, work, layer) if work.hidden_states else 0
     hidden = returned * work.keep_outputs
+    # Those that are there in the forward of the last layer, and of the last norm.
+    in_layer, in_norm = (row * each * work.hidden_states for each in layer.hidden)
     # Embeddings that require a gradient are leaves of the last step's graph, and the first of its hidden states.
     leaf, first = embeds or required, embeds or (required and not other)
     last = work.keep_outputs * row * (2 * leaf + work.hidden_states * (layers + 1 - first))
@@ -157,6 +157,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.tables + masks.kept * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
+    # The copy of the head that PEFT trains keeps its input.
+    head_input = e * tokens * spec.hidden * ("lm_head" in work.modules_to_save and not work.casts)
     table = spec.embedding_params * (4 if mixed else e)
     head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
@@ -223,16 +225,17 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last + keys, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
+            kv_cache=cache, transient=beside + copies + row * (not (full or work.hidden_states or head_input)) + returned - hidden,
         ),
         Instant(
-            "last layer, forward", **base, gradients=before, activations=activations - final_norm + last + keys,
-            logits=kept, kv_cache=cache,
+            "last layer, forward", **base, gradients=before, logits=kept, kv_cache=cache,
+            activations=activations - final_norm - hidden + in_layer + last + keys,
             transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
-            "final norm, forward", **base, gradients=before, activations=activations + last + keys, logits=kept,
-            kv_cache=cache, transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing,
+            "final norm, forward", **base, gradients=before, logits=kept, kv_cache=cache,
+            activations=activations - hidden + in_norm + last + keys,
+            transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing - head_input,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations + left_keys, logits=logits.backward,
@@ -244,7 +247,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations + left_keys,
-            transient=beside + left + norm_working(spec, work),
+            transient=beside + left + norm_working(spec, work) - head_input,
         ),
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
@@ -281,8 +284,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     return instants[:-1] if work.opt_in_backward else instants
 
 
-def _extra_hidden(spec: ModelSpec, work: Workload) -> int:
+def _extra_hidden(spec: ModelSpec, work: Workload, layer: Block) -> int:
     """How many of the layers + 1 hidden states are kept only because of output_hidden_states."""
+    if layer.taped:
+        return spec.layers + 1 - layer.hidden_kept
     kept = spec.layers if work.checkpointing else int(work.regime == "frozen_grad")
     return spec.layers + 1 - kept - (work.regime == "full")
 
@@ -352,54 +357,3 @@ def _first_cache(spec: ModelSpec, work: Workload) -> int:
 def _in_cache(spec: ModelSpec, work: Workload, size: int) -> int:
     """Bytes of a cache that has so many in 16 bits: under autocast, rotated keys are in 32."""
     return size * 3 // 2 if autocast(work) and family(spec).rotary else size
-
-
-def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
-    """A note that a float32 checkpoint is planned in 16 bits, which requires loading with `dtype`."""
-    if spec.dtype != "float32" or work.held_dtype == "float32":
-        return []
-    return [f"the checkpoint is float32: without dtype={work.held_dtype} the weights may load as twice this"]
-
-
-def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
-    notes = dtype_note(spec, work)
-    if _as_run(spec, work).attn != work.attn:
-        notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
-    if spec.architecture in VISION:
-        notes.append(
-            note_of(spec, work)
-            if work.image_tokens
-            else "text alone, which gives the vision tower no gradients"
-        )
-    if spec.encoder_layers:
-        read, unit = f"{work.source_len or work.seq_len} tokens", ""
-        if spec.source_positions:
-            read, unit = "a whole recording", " tokens"
-        notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
-        notes.append(f"counted as transformers 5.15 and newer run {spec.architecture}")
-    length = work.seq_len + work.new_tokens
-    if length > spec.max_positions > 0:
-        notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")
-    if work.shard != "none" and work.ranks > 1:
-        notes.append(
-            f"{work.shard} over {work.ranks} ranks is arithmetic, not traced; activations are not divided"
-        )
-    if work.optimizer in PAGED and work.trains:
-        notes.append(
-            "paged states are moved by the driver and not counted: the step slows down where they do not fit"
-        )
-    if work.prepared != "none":
-        notes.append(
-            "float32 norms make the stream of a layer float32; bitsandbytes' layers are counted from their code, not traced"
-        )
-    if work.offload:
-        notes.append(
-            f"offload of {', '.join(work.offload)} is arithmetic, not traced; the transfers need a little more"
-        )
-    if work.objective != "lm":
-        notes.append(
-            f"{work.objective} as in trl 1.16, which computes log-probabilities in chunks; all tokens are counted as completions"
-        )
-    if work.attn == "flash_attention_2":
-        notes.append("flash_attention_2 is counted as PyTorch's own flash kernel: the same tensors are saved")
-    return tuple(notes)

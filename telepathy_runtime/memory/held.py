@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.estimate import Estimate, dtype_note
+from telepathy_runtime.memory.estimate import Estimate
 from telepathy_runtime.memory.instants import Instant
+from telepathy_runtime.memory.notes import dtype_note
 from telepathy_runtime.memory.states import states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
