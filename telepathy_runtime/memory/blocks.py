@@ -83,7 +83,11 @@ class Block:
     cached: int = 0  # of all layers' keys and values, what only the cache holds
     first_cached: int = 0  # the same of the first layer
     hidden_kept: int = 0  # of the hidden states that a model returns, those that are kept for the backward
-    hidden: tuple[int, int] = (0, 0)  # of the others, those beside the last layer's forward and beside the last norm's
+    hidden: tuple[int, int, int] = (
+        0,
+        0,
+        0,
+    )  # those not counted otherwise in the forward of the last layer, of the last norm, and in the backward of the first layer
     ending: int = 0  # maximum inside the last norm's forward, in addition to what it keeps
     taped: bool = False  # whether a tape counted what is kept, and what only the cache holds
     unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
@@ -200,7 +204,11 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         cached=start.cached + (spec.layers - 1) * most.cached,
         first_cached=start.cached,
         hidden_kept=inputs_kept + ("lm_head" in work.modules_to_save and not work.casts),
-        hidden=(in_norm - (keeps and not last.holds_input), in_norm),
+        hidden=(
+            in_norm - (keeps and not last.holds_input),
+            in_norm,
+            spec.layers + 1 - (again or start.holds_input),
+        ),
         ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings + gone,
         taped=True,
         unpacks=True,

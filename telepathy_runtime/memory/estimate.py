@@ -137,11 +137,12 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
     returned = row * _extra_hidden(spec, work, layer) if work.hidden_states else 0
     hidden = returned * work.keep_outputs
-    # Those that are there in the forward of the last layer, and of the last norm.
-    in_layer, in_norm = (row * each * work.hidden_states for each in layer.hidden)
     # Embeddings that require a gradient are leaves of the last step's graph, and the first of its hidden states.
     leaf, first = embeds or required, embeds or (required and not other)
     last = work.keep_outputs * row * (2 * leaf + work.hidden_states * (layers + 1 - first))
+    in_layer, in_norm, in_first = (row * each * work.hidden_states for each in layer.hidden)
+    # At the end of the backward, layers have freed theirs, but not the caller, nor the leaf of the graph.
+    at_first, at_end = (in_first * work.keep_outputs, last) if layer.taped else (hidden, hidden)
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
     plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
@@ -179,7 +180,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     units = held.unit * (1 if work.reentrant else 2)
     recomputed = layer.again if work.checkpointing else 0
     one_layer = (
-        hidden
+        at_first
         + given
         + layer.tables
         + (
@@ -260,11 +261,11 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,
         ),
         Instant(
-            "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
+            "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
             transient=beside + ends + max(row, int(each * head)),
         ),
         Instant(
-            "optimizer step", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
+            "optimizer step", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
             transient=held.step_transient + held.bucket,
         ),
     )  # fmt: skip
