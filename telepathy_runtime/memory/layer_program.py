@@ -299,8 +299,9 @@ class Layer:
             dropped = model.dropout(x, work.lora_dropout)
             inner = model.linear(dropped, adapters[0])
             del dropped
-            added = model.scaled(model.linear(inner, adapters[1]))
+            added = model.linear(inner, adapters[1])
             del inner
+            added = model.scaled(added)
         if packed:
             return model.add(out, added if work.casts else model.cast(added, element))
         out = model.add(out, added)
