@@ -253,7 +253,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after) + left_keys,
-            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, layer.copies),
+            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, first_copies),
         ),
         *again,
         Instant(
