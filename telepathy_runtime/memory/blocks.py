@@ -42,10 +42,8 @@ from telepathy_runtime.memory.layers import (
     weights_behind,
 )
 from telepathy_runtime.memory.lora import (
-    FEED_FORWARD,
     adapter_params,
     adapters_kept,
-    adapters_work,
     embeddings_train,
     targets,
     unsaved_first,
@@ -117,9 +115,9 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     row = (4 if autocast(work) else e) * tokens * spec.hidden
     matrices = spec.mlp_params + spec.attention_params
     again = saved - row * _keeps_stored(spec, work)
-    behind = FEED_FORWARD | {"o"}
+    behind = frozenset({"o"})
     grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
-    adapting = max(adapters_work(spec, work), experts_work(spec, work))
+    adapting = experts_work(spec, work)
     # A layer that runs again as a whole holds its output to the end of its backward.
     held = row * work.reentrant
     # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
@@ -241,12 +239,7 @@ def _keeps_stored(spec: ModelSpec, work: Workload) -> bool:
     """Whether the layer itself keeps its stored input: for its first norm, or for matrices that read it without one."""
     if family(spec).before:
         return keeps_input(spec, work)
-    trained = work.regime == "full" or (
-        work.regime == "lora"
-        and work.lora_dtype == work.dtype
-        and any(target.site in ("q", "k", "v", "qkv") for target in targets(spec, work))
-    )
-    return trained and not work.casts
+    return work.regime == "full" and not work.casts
 
 
 def keeps_input(spec: ModelSpec, work: Workload) -> bool:
@@ -345,7 +338,7 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
         return max(ends, _head_norms_work(spec, work, done - norm_kept(spec, work)))
     if how.before < 2:
         return max(ends, first)
-    freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
+    freed = mlp_kept(spec, work) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed
     return max(ends, first, inside, _head_norms_work(spec, work, freed))

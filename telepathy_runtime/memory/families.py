@@ -43,10 +43,10 @@ class Family(NamedTuple):
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     float_routes: bool = False  # the experts' outputs are weighted in float32
     scales_embeddings: bool = False  # in the model, not in the embedding's own module
-    split_at_once: bool = False  # the parts of one matrix' output have one gradient, made when all theirs are there
-    holds_parts: bool = False  # attention's code splits heads for the rotation, and holds the parts until it returns
+    split_at_once: bool = False  # one gradient of a joined matrix' output, made when its parts' are there
+    holds_parts: bool = False  # attention's own code rotates parts of heads, and holds both parts
     scaled_queries: bool = False  # before attention
-    inner_dropout: bool = False  # the code of the blocks has the dropouts of their outputs, not that of the layer
+    inner_dropout: bool = False  # of a block's output: in the block's own code, not the layer's
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
 
@@ -103,9 +103,7 @@ FAMILIES = {
         holds_parts=True,
         inner_dropout=True,
     ),
-    "gpt_neox": Family(
-        "layer", parallel=True, fused_qkv=True, split_at_once=True, joined=True, rotated=0.25
-    ),
+    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, split_at_once=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5, holds_parts=True),
     "opt": Family("layer", rotary=False, inline=True, scaled_queries=True),
     "mixtral": Family(experts="gated", float_routes=True),

@@ -176,7 +176,11 @@ class Layer:
         kind = Eager(
             dropout=spec.attention_dropout,
             mask=element_size(work.held_dtype),
-            copied=(several and not how.joined, several and not (ordered or (how.joined and not one)), several and not ordered),
+            copied=(
+                several and not how.joined,
+                several and not (ordered or (how.joined and not one)),
+                several and not ordered,
+            ),
             softcap=spec.attention_softcap,
             half=how.half_softmax,
             raised=how.float_scores,

@@ -80,11 +80,11 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
     layer = Layer(tape, model, spec, work, masked)
     for _ in range(2 if work.grad_accum > 1 else 1):
         made = tape.new if first else tape.leaf
-        x = made(work.tokens * spec.hidden, element)
+        given = [made(work.tokens * spec.hidden, element)]
         before = sum(tape.alive.values())
         tape.best.clear()
         with tape.part("layer"):
-            run = partial(layer.forward, x)
+            run = partial(layer.forward, given[0])
             out: Tensor = tape.checkpoint(run) if work.checkpointing else run()
             del run
         forward = tape.best["layer"][0] - before
@@ -97,36 +97,45 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) ->
         keys = [weakref.ref(each.storage) for each in layer.cache]
         layer.cache.clear()
         cached = after - sum(tape.alive.values())
-        # The others are not freed in the backward if the caller keeps the cache.
-        others = [key() for key in keys if work.keep_outputs]
         after -= cached
-        holds_input, tape.best = True, {}
-        if not work.checkpointing:
-            there = weakref.ref(x.storage)
-            tape.leaves.clear()
-            del x
-            holds_input = there() is not None
-            rest = there() or Storage(tape, work.tokens * spec.hidden * element, "activations")
-        backward = after
-        if work.reentrant:
-            # The whole forward runs again, and its output and the gradient to begin with are held.
-            del node
-            gradient = tape.new(size, 1)
-            with tape.part("layer"):
-                again = layer.forward(x)
-            model.end_autocast()
-            del gradient
-            tape.backward(Tensor(again.storage, again.number, again.element, again.node), holds=True)
-            del again
-        elif node is not None:
-            tape.backward(Tensor(tape.new(0, 1).storage, size, 1, node))
-            del node
-        if tape.best:
-            backward = max(total for total, _ in tape.best.values())
+        # Not freed in the backward: what the caller's cache shares with attention, and the layer's input, which is counted elsewhere.
+        stay = [key() for key in keys if work.keep_outputs]
+        holds_input = work.checkpointing or _let_go(tape, given, stay)
+        tape.best.clear()
+        _run_back(tape, layer, given, Tensor(Storage(tape, 0, "transient"), size, 1, node))
+        del node
+        backward = max((total for total, _ in tape.best.values()), default=after)
         tape.leaves.clear()
-        others.clear()
-        rest = None
-    return Peaks(after - before - copies, holds_input, cached, held, copies, forward, layer.rotates, backward - after)
+        stay.clear()
+    return Peaks(
+        after - before - copies, holds_input, cached, held, copies, forward, layer.rotates, backward - after
+    )
+
+
+def _let_go(tape: Tape, given: list[Tensor], stay: list[Storage | None]) -> bool:
+    """Drop a layer's input, and tell whether its graph keeps it; its bytes are there all the same as long as `stay`."""
+    size, there = given[0].size, weakref.ref(given[0].storage)
+    tape.leaves.clear()
+    given.clear()
+    kept = there()
+    stay.append(kept or Storage(tape, size, "activations"))
+    return kept is not None
+
+
+def _run_back(tape: Tape, layer: Layer, given: list[Tensor], loss: Tensor) -> None:
+    """A layer's backward. With use_reentrant=True, its whole forward runs again before, whose output and gradient are held."""
+    if loss.node is None:
+        return
+    if not layer.work.reentrant:
+        tape.backward(loss)
+        return
+    loss.node = None
+    gradient = tape.new(loss.number, 1)
+    with tape.part("layer"):
+        again = layer.forward(given[0])
+    layer.model.end_autocast()
+    del gradient
+    tape.backward(Tensor(again.storage, again.number, again.element, again.node), holds=True)
 
 
 @lru_cache(maxsize=512)
