@@ -171,7 +171,11 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         adapting += row - last.kept - last.copies - row * last.holds_input
     adapting -= last.cast + last.cached
     # Hidden states are the layers' inputs and the last norm's output; the embeddings are the first, if nothing makes another tensor of them.
-    inputs_kept = (spec.layers - 1) * most.holds_input + start.holds_input
+    given = work.regime == "frozen_grad" and not (
+        spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings
+    )
+    first_kept = start.holds_input or given
+    inputs_kept = (spec.layers - 1) * most.holds_input + first_kept
     if again:
         inputs_kept = spec.layers
     there = bool(embeddings) and spec.layers > 1 and not (spec.learned_positions or spec.embedding_dropout)
@@ -203,9 +207,9 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         first_cached=start.cached,
         hidden_kept=inputs_kept + ("lm_head" in work.modules_to_save and not work.casts),
         hidden=(
-            in_norm - (keeps and not last.holds_input),
+            in_norm - (keeps and not (first_kept if spec.layers == 1 else last.holds_input)),
             in_norm,
-            spec.layers + 1 - (again or start.holds_input),
+            spec.layers + 1 - (again or first_kept),
         ),
         ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings + gone,
         taped=True,
@@ -216,14 +220,14 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
 def embeddings_held(spec: ModelSpec, work: Workload, kept: bool) -> int:
     """Bytes of embeddings and positions that the model holds while its layers run, beside their inputs.
 
-    `kept`: whether the first layer keeps its input. Checkpointing stores it, and other embeddings are counted as given.
+    `kept`: whether the first layer keeps its input. Checkpointing stores it, and a caller's embeddings are counted as given.
     """
     element = 4 if autocast(work) else element_size(work.dtype)
     other = bool(spec.learned_positions or spec.embedding_dropout)
     rows = 0
     if spec.learned_positions:  # GPT-2 looks them up once for all sequences
         rows = work.seq_len if family(spec).held > 0 else work.tokens
-    if not work.checkpointing and (other or (spec.layers > 1 and not kept)):
+    if not (work.checkpointing or work.regime == "frozen_grad") and (other or (spec.layers > 1 and not kept)):
         rows += work.tokens
     return element * spec.hidden * rows
 

@@ -1,7 +1,8 @@
 """One layer on a tape: what its forward and its backward need at most, and a forward without gradients.
 
-For layers that are built as Llama's, with adapters or without gradients, and for Gemma 3's. Which of many short tensors are the most depends
-on tokens, widths and rank, so they are counted in the order of PEFT's and transformers' code.
+For all layers without experts where weights are frozen, with and without adapters, for Gemma 3's in all regimes, and without gradients for those
+that are built as Llama's. Which of many short tensors are the most depends on tokens, widths and rank, so they are counted in the order of PEFT's
+and transformers' code.
 """
 
 from __future__ import annotations
@@ -42,15 +43,15 @@ def built_as_llama(how: Family, experts: int) -> bool:
 
 
 def on_tape(how: Family, experts: int) -> bool:
-    """Whether adapters on a layer are counted operation by operation: it is as above, or as Gemma 3's, with norms of its blocks' outputs."""
+    """Whether a layer is built as above, or as Gemma 3's, with norms of its blocks' outputs."""
     if how.after and (how.norm != "rms32" or not how.sdpa):
         return False
     return built_as_llama(how._replace(after=0), experts)
 
 
 def steps_on_tape(how: Family, experts: int, work: Workload) -> bool:
-    """Whether a step of training is counted so: with adapters, and in all regimes where layers are as Gemma 3's."""
-    if work.regime == "lora":
+    """Whether a step of training is counted so, without experts: with adapters, with frozen weights, and in all regimes if as Gemma 3's."""
+    if work.regime == "lora" or (work.regime == "frozen_grad" and not work.casts):
         return not experts
     return work.trains and bool(how.after) and on_tape(how, experts) and not work.opt_in_backward
 
