@@ -171,10 +171,7 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         adapting += row - last.kept - last.copies - row * last.holds_input
     adapting -= last.cast + last.cached
     # Hidden states are the layers' inputs and the last norm's output; the embeddings are the first, if nothing makes another tensor of them.
-    given = work.regime == "frozen_grad" and not (
-        spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings
-    )
-    first_kept = start.holds_input or given
+    first_kept = start.holds_input or (work.regime == "frozen_grad" and not changes_embeddings(spec))
     inputs_kept = (spec.layers - 1) * most.holds_input + first_kept
     if again:
         inputs_kept = spec.layers
@@ -215,6 +212,11 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         taped=True,
         unpacks=True,
     )
+
+
+def changes_embeddings(spec: ModelSpec) -> bool:
+    """Whether the first layer's input is another tensor than what the model was given or looked up."""
+    return bool(spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings)
 
 
 def embeddings_held(spec: ModelSpec, work: Workload, kept: bool) -> int:

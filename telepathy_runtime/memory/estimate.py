@@ -11,7 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
+from telepathy_runtime.memory.blocks import (
+    Block,
+    block,
+    changes_embeddings,
+    divided,
+    keeps_input,
+    norm_saved,
+    norm_working,
+)
 from telepathy_runtime.memory.families import FAMILIES, family, form
 from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.image_step import (
@@ -127,7 +135,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     masks = layer.masks
     # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so do some norms,
     # unless positions or a dropout make another tensor of it.
-    other = bool(spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings)
+    other = changes_embeddings(spec)
     # PEFT makes the embeddings require a gradient where layers are checkpointed, so the graph keeps them.
     required = work.regime == "lora" and work.checkpointing
     shared = work.checkpointing or bool(family(spec).before and keeps_input(spec, work))
