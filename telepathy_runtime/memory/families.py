@@ -43,9 +43,7 @@ class Family(NamedTuple):
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     float_routes: bool = False  # the experts' outputs are weighted in float32
     scales_embeddings: bool = False  # in the model, not in the embedding's own module
-    split_at_once: bool = False  # one gradient of a joined matrix' output, made when its parts' are there
     holds_parts: bool = False  # attention's own code rotates parts of heads, and holds both parts
-    scaled_queries: bool = False  # before attention
     inner_dropout: bool = False  # of a block's output: in the block's own code, not the layer's
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
@@ -89,7 +87,6 @@ FAMILIES = {
         "layer",
         held=1,
         fused_qkv=True,
-        split_at_once=True,
         rotary=False,
         half_softmax=True,
         inner_dropout=True,
@@ -103,9 +100,9 @@ FAMILIES = {
         holds_parts=True,
         inner_dropout=True,
     ),
-    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, split_at_once=True, joined=True, rotated=0.25),
+    "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
     "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5, holds_parts=True),
-    "opt": Family("layer", rotary=False, inline=True, scaled_queries=True),
+    "opt": Family("layer", rotary=False, inline=True),
     "mixtral": Family(experts="gated", float_routes=True),
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),

@@ -133,10 +133,7 @@ class Layer:
         if how.fused_qkv:
             whole = self.linear("qkv", x, sum(widths), spec.qkv_bias)
             numbers = [work.tokens * each for each in widths]
-            if how.split_at_once:
-                q, k, v = self.tape.views(whole, numbers)
-            else:
-                q, k, v = (part(whole, each) for each in numbers)
+            q, k, v = (part(whole, each) for each in numbers)
         else:
             q, k, v = (self.project(site, x, each) for site, each in zip("qkv", widths, strict=True))
             if projects_first(how):
@@ -190,8 +187,6 @@ class Layer:
     def project(self, site: str, x: Tensor, width: int) -> Tensor:
         """Queries, keys or values, with the norm of their heads."""
         y = self.linear(site, x, width, self.spec.qkv_bias)
-        if site == "q" and self.how.scaled_queries:
-            y = self.model.scaled(y)
         normed = self.how.head_norms and site != "v" and not projects_first(self.how)
         return self.head_norm(y, width) if normed else y
 

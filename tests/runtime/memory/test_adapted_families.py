@@ -146,6 +146,15 @@ JOBS = {
     "a single layer keeps no copies before its adapters": Drawn(
         "qwen3", (1, 512, 1856, 8, 1, 400), 1, 564, "sdpa", {"mixed_precision": True, "keep_outputs": False, "lora_targets": ("o_proj", "gate_proj")}
     ),
+    "a block in the layer's own code holds nothing of its input": Drawn(
+        "opt", (4, 384, 448, 8, 4, 400), 1, 573, "sdpa", {"checkpointing": True, "keep_outputs": False, "lora_rank": 4, "lora_targets": ("all-linear",)}
+    ),
+    "queries and keys are in 32 bits before they are rotated": Drawn(
+        "cohere2", (3, 320, 320, 4, 4, 600), 3, 700, "sdpa", {"checkpointing": True, **BARE, "lora_dtype": "bfloat16"}
+    ),
+    "sines and cosines go with the forward": Drawn(
+        "gemma", (1, 192, 576, 4, 1, 600), 1, 257, "eager", {**BARE, "lora_targets": GATED, "lora_dtype": "bfloat16"}
+    ),
 }  # fmt: skip
 
 FROZEN = {
@@ -254,3 +263,16 @@ def test_hidden_states_that_the_caller_keeps_stay_to_the_end_of_the_backward(che
     # With checkpointing, the first is a leaf of the graph, or the stored input of the layer.
     for name in ("first layer, backward", "embedding, backward", "optimizer step"):
         assert at(True, name) - at(False, name) == (4 - checkpointing) * 2 * work.tokens * spec.hidden
+
+
+@pytest.mark.parametrize(("targets", "shared"), [(QKVO, True), (GATED, False)])
+def test_keys_that_attention_and_the_cache_both_hold_are_counted_once(
+    targets: tuple[str, ...], shared: bool
+) -> None:
+    spec = spec_of(config_of("llama", Shape(3, 256, 512, 4, 4, 600)))
+    work = Workload(batch=2, seq_len=256, regime="lora", lora_targets=targets)
+    found = {each.name: each for each in estimate(spec, work).instants}
+    # Without adapters before the feed-forward block, the first layer's attention keeps nothing.
+    one = 2 * 2 * work.tokens * spec.kv_dim
+    assert found["optimizer step"].kv_cache == 3 * one
+    assert found["first layer, backward"].kv_cache == (3 - shared) * one
