@@ -163,7 +163,10 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     own, first_own = row * most.holds_input, row * start.holds_input
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
-    last = alone if spec.layers == 1 else most if keeps else middle
+    # In Cohere 2, the last layer may not be rotated; beside the last one that is, there is one layer's input less.
+    bare = ends_unrotated(spec)
+    ends = peaks(spec, work, mask, rotated=False) if bare else middle
+    last = alone if spec.layers == 1 else most if keeps else ends
     # Beside a layer that runs, there are its input, which checkpointing stores, and the embeddings, which the model holds.
     embeddings = embeddings_held(spec, work, bool(first_own))
     adapting = last.forward + embeddings
@@ -192,7 +195,8 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         every=sliding * (most.kept + own) + (spec.layers - sliding) * (whole.kept + own),
         again=most.kept,
         unsaved_first=(most.kept + own - start.kept - first_own) * other,
-        working=(alone if spec.layers == 1 else middle).backward - again_kept,
+        working=max((alone if spec.layers == 1 else ends).backward, (middle.backward - row) * bare)
+        - again_kept,
         first_working=alone.backward - again_kept,
         plain_working=most.backward,
         adapting=max(adapting + gone, 0),

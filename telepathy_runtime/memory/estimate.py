@@ -234,7 +234,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last + keys, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not (full or work.hidden_states or head_input)) + returned - hidden,
+            kv_cache=cache, transient=beside + copies + row * (not (full or (layer.taped and work.hidden_states) or head_input)) + returned - hidden,
         ),
         Instant(
             "last layer, forward", **base, gradients=before, logits=kept, kv_cache=cache,

@@ -23,7 +23,14 @@ class Layer:
     """The parameters of a layer, and its forward."""
 
     def __init__(
-        self, tape: Tape, model: Model, spec: ModelSpec, work: Workload, masked: bool, adapted: bool = True
+        self,
+        tape: Tape,
+        model: Model,
+        spec: ModelSpec,
+        work: Workload,
+        masked: bool,
+        adapted: bool = True,
+        rotated: bool = True,
     ) -> None:
         self.tape, self.model, self.spec, self.work, self.masked = tape, model, spec, work, masked
         self.cache: list[Tensor] = []
@@ -38,6 +45,7 @@ class Layer:
             self.adapters[each.site] = (*both, tape.parameter(each.outputs, element, trained=work.dora))
         self.scales = form(spec) == "granite"
         self.packed = bool(work.quantized != "none" or spec.stored_bytes)
+        self.turns = rotated and self.how.rotary
         self.rotates = False
 
     def forward(self, x: Tensor) -> Tensor:
@@ -139,9 +147,9 @@ class Layer:
             if projects_first(how):
                 q = self.head_norm(q, spec.query_dim)
                 k = self.head_norm(k, spec.kv_dim)
-        self.rotates = how.rotary and (q.node is not None or k.node is not None)
+        self.rotates = self.turns and (q.node is not None or k.node is not None)
         held: list[Tensor] = []
-        if how.rotary:
+        if self.turns:
             q, k = self.turned(q, k, held)
         if work.use_cache and not work.checkpointing:
             k, v = model.copied(k), model.copied(v)

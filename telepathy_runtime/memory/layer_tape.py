@@ -1,7 +1,6 @@
 """One layer on a tape: what its forward and its backward need at most, and a forward without gradients.
 
-For all layers without experts where weights are frozen, with and without adapters, for Gemma 3's in all regimes, and without gradients for those
-that are built as Llama's. Which of many short tensors are the most depends on tokens, widths and rank, so they are counted in the order of PEFT's
+For adapters on all layers without experts, for Gemma 3's in all regimes, and without gradients for those that are built as Llama's. Which of many short tensors are the most depends on tokens, widths and rank, so they are counted in the order of PEFT's
 and transformers' code.
 """
 
@@ -50,8 +49,8 @@ def on_tape(how: Family, experts: int) -> bool:
 
 
 def steps_on_tape(how: Family, experts: int, work: Workload) -> bool:
-    """Whether a step of training is counted so, without experts: with adapters, with frozen weights, and in all regimes if as Gemma 3's."""
-    if work.regime == "lora" or (work.regime == "frozen_grad" and not work.casts):
+    """Whether a step of training is counted so: with adapters on layers without experts, and in all regimes where they are as Gemma 3's."""
+    if work.regime == "lora":
         return not experts
     return work.trains and bool(how.after) and on_tape(how, experts) and not work.opt_in_backward
 
@@ -69,16 +68,16 @@ def unpacks(spec: ModelSpec, work: Workload) -> bool:
 
 
 @lru_cache(maxsize=512)
-def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False) -> Peaks:
+def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False, rotated: bool = True) -> Peaks:
     """What a layer of a model with adapters keeps and needs in a step.
 
-    `masked`: with a 4-D mask, for padding or a sliding window. `first`: its input needs no gradient.
+    `masked`: with a 4-D mask, for padding or a sliding window. `first`: its input needs no gradient. `rotated`: its queries and keys are.
     """
     tape = Tape(KINDS, trains=True)
     element = 4 if autocast(work) else element_size(work.held_dtype)
     half = element_size(work.dtype) if work.casts else 0
     model = Model(tape, element, trained=False, training=True, half=half)
-    layer = Layer(tape, model, spec, work, masked)
+    layer = Layer(tape, model, spec, work, masked, rotated=rotated)
     for _ in range(2 if work.grad_accum > 1 else 1):
         made = tape.new if first else tape.leaf
         given = [made(work.tokens * spec.hidden, element)]
