@@ -34,7 +34,7 @@ def memory(audit: Audit) -> Iterator[Block]:
     yield Statement(
         "note",
         f"One {card.name} offers {card.usable_bytes / GIB:.2f} GiB to tensors ({card.total_bytes / GIB:.2f} GiB less the "
-        f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens in bfloat16, "
+        f"CUDA context). Weights are exact; peaks are estimates for one sequence of {TOKENS:,} tokens (or as many as the model reads) in bfloat16, "
         "unpadded: `telepathy-runtime estimate MODEL` has options for every other case.",
     )
     alike: dict[tuple[object, ...], list[Model]] = defaultdict(list)

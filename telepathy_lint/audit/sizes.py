@@ -32,7 +32,7 @@ def peaks(spec: ModelSpec) -> tuple[tuple[str, int], ...]:
 
     try:
         return tuple(
-            (regime, estimate(spec, Workload(seq_len=TOKENS, regime=regime)).peak_allocated)
+            (regime, estimate(spec, Workload(seq_len=_read_by(TOKENS, spec), regime=regime)).peak_allocated)
             for regime in REGIMES
         )
     except ValueError:
@@ -65,7 +65,9 @@ def pair_peak(one: ModelSpec, other: ModelSpec, tokens: int = TOKENS) -> int | N
 
     try:
         return max(
-            estimate_pair(source, target, *_pair_work(tokens), Adapter(0)).peak_allocated
+            estimate_pair(
+                source, target, *_pair_work(_read_by(tokens, one, other)), Adapter(0)
+            ).peak_allocated
             for source, target in ((one, other), (other, one))
         )
     except ValueError:
@@ -80,11 +82,20 @@ def largest_pair_batch(one: ModelSpec, other: ModelSpec, gpu: str, tokens: int =
 
     try:
         return min(
-            max_batch_pair(source, target, *_pair_work(tokens), Adapter(0), device=gpu).batch
+            max_batch_pair(
+                source, target, *_pair_work(_read_by(tokens, one, other)), Adapter(0), device=gpu
+            ).batch
             for source, target in ((one, other), (other, one))
         )
     except ValueError:
         return None
+
+
+def _read_by(tokens: int, *specs: ModelSpec) -> int:
+    """So many tokens, or as many as models with a table of positions read."""
+    from telepathy_runtime.memory.runs import longest
+
+    return min([tokens, *(most for most in map(longest, specs) if most)])
 
 
 def _pair_work(tokens: int) -> tuple[Workload, Workload]:
@@ -101,6 +112,6 @@ def largest_batch(spec: ModelSpec, regime: str, gpu: str, tokens: int = TOKENS) 
     from telepathy_runtime.memory.workload import Workload
 
     try:
-        return max_batch(spec, Workload(seq_len=tokens, regime=regime), device=gpu).batch
+        return max_batch(spec, Workload(seq_len=_read_by(tokens, spec), regime=regime), device=gpu).batch
     except ValueError:
         return None

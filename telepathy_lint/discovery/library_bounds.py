@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
-from telepathy_lint.knowledge.before_5 import LIMITED, NEVER
-from telepathy_lint.settings import UNKNOWN_RELEASE
+from telepathy_lint.knowledge.before_5 import LIMITED, NEVER, NEWEST_ON_PYTHON
+from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE
 from telepathy_lint.settings.installs import newest_allowed
 from telepathy_lint.source.occurs import lower_case
 
@@ -136,7 +136,17 @@ def takes_a_commit(text: str) -> bool:
 
 def leave_out_5(bounds: Bounds) -> bool:
     """Whether transformers 5 cannot be installed, or not be used, with these releases."""
-    return any(_leaves_it_out(name, newest) for name, newest in bounds.items())
+    newest = newest_transformers(bounds)
+    return newest is not None and newest <= LAST_OF_4
+
+
+def newest_transformers(bounds: Bounds) -> Version | None:
+    """The newest transformers that can be installed with these releases of Python and others; None if the newest one of all can."""
+    ends = [LAST_OF_4] if any(_leaves_it_out(name, newest) for name, newest in bounds.items()) else []
+    python = bounds.get("python")
+    if python is not None and python <= max(NEWEST_ON_PYTHON):
+        ends.append(NEWEST_ON_PYTHON.get(python, min(NEWEST_ON_PYTHON.values())))
+    return min(ends, default=None)
 
 
 def _leaves_it_out(name: str, newest: Version | None) -> bool:
@@ -150,6 +160,9 @@ def _leaves_it_out(name: str, newest: Version | None) -> bool:
 def allow_new(bounds: Bounds) -> bool:
     """Whether trl, peft and transformers 4 may be new."""
     if any(name in bounds and _leaves_it_out(name, bounds[name]) for name in _HOLD_BACK):
+        return False
+    python = bounds.get("python")
+    if python is not None and python < (3, 9):
         return False
     tokenizers, hub = bounds.get("tokenizers"), bounds.get("huggingface-hub")
     return (tokenizers is None or tokenizers >= _LEAVE_OUT_5["tokenizers"][1]) and (

@@ -9,8 +9,15 @@ from collections.abc import Iterator
 from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config
 from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
+from telepathy_lint.discovery.python_bounds import is_version_file, newest_python
+from telepathy_lint.discovery.requirement_paths import (
+    gives_instructions,
+    names_in,
+    requirement_paths,
+    text_of,
+)
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE, Settings
+from telepathy_lint.settings import UNKNOWN_RELEASE, Settings
 from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
 from telepathy_lint.source.occurs import lower_case
 
@@ -26,16 +33,6 @@ _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernel
 _INSTALLED = r"install[^\r\n]{0,300}flash[-_ ]?att"
 #: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
 _BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: Requirement files of conda, and those of pip beside the ones with "requirements" in their names.
-_CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
-_PIP = ("req", "reqs", "requirement", "env", "environment", "dependencies", "deps")
-#: How the names of files begin that say how to install the project, and what is in those of scripts that install it.
-_INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
-_INSTALLING = ("install", "setup", "env")
-#: How the names of all these files end or begin, and folders that hold some. A folder of results may have many thousands of other files.
-_ENDINGS = (".toml", ".cfg", ".py", ".lock", ".yml", ".yaml", ".txt", ".in", ".sh")
-_BEGINNINGS = ("readme", "install", "dockerfile", "containerfile", "setup", "getting", "requirements")
-_FOLDERS = ("requirements", "setup", "docker")
 #: A clause that ends with one of the releases of transformers 5.
 _END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
@@ -90,18 +87,20 @@ class Declared(NamedTuple):
     def settled(self) -> Target | None:
         """The target, without transformers 5 where other libraries leave it out."""
         target = self.target or (None if self.commit else self.told)
-        if target is None or not library_bounds.leave_out_5(self.bounds):
+        last = library_bounds.newest_transformers(self.bounds)
+        if target is None or last is None or target.numbers[:2] > last:
             return target
-        if target.numbers >= (5,) or not target.admits_5:
-            return target
-        newest = min(target.newest or LAST_OF_4, LAST_OF_4)
+        newest = min(target.newest or last, last)
+        if last >= (5,) or not target.admits_5:
+            return target._replace(newest=newest)
         return target._replace(admits_5=False, end=None, newest=newest)
 
     def within(self, settings: Settings) -> Settings:
         """Settings for the project's own releases."""
         target = self.settled
         before_5 = library_bounds.leave_out_5(self.bounds)
-        unstated = LAST_OF_4 if before_5 else UNKNOWN_RELEASE if self.commit else None
+        last = library_bounds.newest_transformers(self.bounds)
+        unstated = UNKNOWN_RELEASE if self.commit and not before_5 else last
         newest = target.newest if target is not None else unstated
         own = self.target or self.told
         others = before_5 and own is not None and own.admits_5 and library_bounds.allow_new(self.bounds)
@@ -175,7 +174,7 @@ def _is_frozen(told: Target | None, above: Target | None) -> bool:
 
 def requirement_files(folder: str) -> list[str]:
     """The files of a folder in which somebody writes down what the project needs; lock files are written by tools."""
-    return [path for path in _candidates(folder, _names(folder)) if not path.endswith(".lock")]
+    return [path for path in requirement_paths(folder, names_in(folder)) if not path.endswith(".lock")]
 
 
 def target_of(folder: str) -> Target | None:
@@ -185,16 +184,19 @@ def target_of(folder: str) -> Target | None:
 
 def declared_in(folder: str) -> Declared:
     """Read the requirement files of one folder."""
-    names = _names(folder)
+    names = names_in(folder)
     declared: list[Target] = []
     locked: list[Target] = []
-    texts: list[str] = []
+    files: list[tuple[str, str]] = []
     locks: list[str] = []
     lists, flash, commit, index = False, False, False, False
-    for path in _candidates(folder, names):
-        text = _text(path)
+    for path in requirement_paths(folder, names):
+        text = text_of(path)
         lowered = lower_case(text)
-        (locks if path.endswith(".lock") else texts).append(text)
+        if path.endswith(".lock"):
+            locks.append(text)
+        else:
+            files.append((path, text))
         flash = flash or _names_flash_attention(text, lowered)
         if "transformers" not in lowered:
             continue
@@ -215,8 +217,16 @@ def declared_in(folder: str) -> Declared:
     if target is not None and declared and locked:
         target = _within(target, locked)
     told = _told(folder, names) if target is None else None
-    told_of = [_text(os.path.join(folder, each)) for each in names if _gives_instructions(each)]
-    bounds = {**library_bounds.said(told_of), **library_bounds.listed(texts), **library_bounds.locked(locks)}
+    told_of = [text_of(os.path.join(folder, each)) for each in names if gives_instructions(each)]
+    bounds = {
+        **library_bounds.said(told_of),
+        **library_bounds.listed(text for _, text in files),
+        **library_bounds.locked(locks),
+    }
+    files += [(each, text_of(os.path.join(folder, each))) for each in names if is_version_file(each)]
+    python = newest_python(files, told_of)
+    if python is not None:
+        bounds["python"] = python
     commit = commit and target is None and not index
     if not lists:
         return Declared(target, None, told, bounds, commit)
@@ -230,19 +240,6 @@ def _within(target: Target, locked: list[Target]) -> Target:
     if target.newest is not None and target.newest < newest:
         return target
     return target._replace(admits_5=target.admits_5 and newest >= (5,), newest=newest, locked=True)
-
-
-def _names(folder: str) -> list[str]:
-    """The names of the files of a folder that may be requirement files or instructions."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
-    return sorted(
-        name
-        for name in names
-        if (lowered := name.lower()).endswith(_ENDINGS) or lowered.startswith(_BEGINNINGS) or name in _FOLDERS
-    )
 
 
 def _lowest(chosen: list[Target]) -> Target | None:
@@ -265,10 +262,10 @@ def _told(folder: str, names: list[str]) -> Target | None:
     """The lowest release that commands of the installation instructions ask for."""
     found = []
     for name in names:
-        if not _gives_instructions(name):
+        if not gives_instructions(name):
             continue
         path = os.path.join(folder, name)
-        text = _text(path)
+        text = text_of(path)
         if "ransformers" not in text:
             continue
         asked = asked_in(text.encode()) + checked_out_in(text)
@@ -285,55 +282,7 @@ def _explained(folder: str, names: list[str]) -> Iterator[str]:
     """The installation instructions that say "flash": FlashAttention is often installed separately, after torch."""
     for name in names:
         if name.lower().startswith(("readme", "install", "dockerfile")) or name.endswith(".sh"):
-            yield _text(os.path.join(folder, name), b"flash")
-
-
-def _candidates(folder: str, names: list[str]) -> Iterator[str]:
-    fixed = ("pyproject.toml", "setup.cfg", "setup.py", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock")
-    for name in names:
-        path = os.path.join(folder, name)
-        lowered = name.lower()
-        conda = lowered.endswith((".yml", ".yaml")) and re.fullmatch(_CONDA, name) is not None
-        if name in fixed or conda or _is_of_pip(lowered):
-            yield path
-        elif name in _FOLDERS and os.path.isdir(path):
-            for one in sorted(os.listdir(path)):
-                if _is_of_pip(one.lower()) or (name == "requirements" and one.endswith((".txt", ".in"))):
-                    yield os.path.join(path, one)
-
-
-def _is_of_pip(lowered: str) -> bool:
-    """Whether a file lists requirements for pip, by its name in lower case."""
-    stem, _, ending = lowered.rpartition(".")
-    if ending not in ("txt", "in"):
-        return False
-    bare = stem[4:] if stem.startswith(("pip_", "pip-")) else stem
-    return "requirements" in stem or (ending == "txt" and bare in _PIP)
-
-
-def _gives_instructions(name: str) -> bool:
-    """Whether a file says how to install the project, or does so, by its name."""
-    lowered = name.lower()
-    started = lowered.startswith("getting") and "started" in (lowered[7:14], lowered[8:15])
-    if started or lowered.startswith(_INSTRUCTIONS):
-        return not lowered.endswith(".py")
-    last = re.split(r"\W", lowered[:-3])[-1] if lowered.endswith(".sh") else ""
-    return any(word in last for word in _INSTALLING)
-
-
-def _text(path: str, word: bytes = b"") -> str:
-    """The text of a file; empty if it cannot be read, or does not have the word in any case."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            data = file.read()
-    except OSError:
-        return ""
-    # PowerShell writes `pip freeze > requirements.txt` in UTF-16.
-    wide = data.startswith((b"\xff\xfe", b"\xfe\xff"))
-    if word and not wide and word not in data.lower():
-        return ""
-    text = data.decode("utf-16" if wide else "utf-8-sig", "replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
+            yield text_of(os.path.join(folder, name), b"flash")
 
 
 def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:

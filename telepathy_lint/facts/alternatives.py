@@ -15,9 +15,11 @@ _DTYPES = ("dtype", "torch_dtype", "quantization_config", "load_in_4bit", "load_
 _SAYS_FLOAT32 = r"(?i)#[^\r\n]*(?:full[ -]precision|float ?32|\bfp32\b)"
 _LINES_ABOVE = 2
 #: An argument of a load, without a condition.
-_STATES_A_DTYPE = r"\btorch_dtype\s*=(?![^,\r\n]*\bif\b)|from_pretrained\([^()]*\bdtype\s*=(?![^,\r\n]*\bif\b)|\bbf16\s*=\s*True"
+_STATES_A_DTYPE = r"\btorch_dtype\s*=(?![^,\r\n]*\bif\b)|(?:from_pretrained|load_model)\([^()]*\bdtype\s*=(?!\s*None\b|[^,\r\n]*\bif\b)|\bbf16\s*=\s*True"
 _AUTOCAST = r"(?m)^[^#\r\n]*\bautocast\((?![^()\r\n]*enabled\s*=\s*False)"
 _LOADING = ("from_pretrained", "pipeline")
+#: What the loader is called where a fix has imported it: `load_model`, or an alias of it.
+_OF_THE_LOADER = "load_model"
 
 
 def is_the_other_arm(site: Site) -> bool:
@@ -41,13 +43,22 @@ def _other_arms(node: ast.AST | None, parents: Mapping[ast.AST, ast.AST]) -> Ite
 
 def _states_a_dtype(arm: Iterable[ast.stmt]) -> bool:
     return any(
-        isinstance(each, ast.Call)
-        and isinstance(each.func, (ast.Attribute, ast.Name))
-        and (each.func.attr if isinstance(each.func, ast.Attribute) else each.func.id) in _LOADING
-        and any(keyword.arg in _DTYPES for keyword in each.keywords)
+        isinstance(each, ast.Call) and is_loading(each.func) and any(map(_is_a_dtype, each.keywords))
         for stmt in arm
         for each in ast.walk(stmt)
     )
+
+
+def is_loading(callee: ast.AST) -> bool:
+    """Whether a function is one that loads, by its name: a method of transformers, or the loader's."""
+    name = callee.attr if isinstance(callee, ast.Attribute) else getattr(callee, "id", "")
+    return name in _LOADING or name.endswith(_OF_THE_LOADER)
+
+
+def _is_a_dtype(keyword: ast.keyword) -> bool:
+    # The loader's `dtype=None` leaves it to transformers.
+    left = isinstance(keyword.value, ast.Constant) and keyword.value.value is None
+    return keyword.arg in _DTYPES and not (keyword.arg == "dtype" and left)
 
 
 def is_tried(site: Site) -> bool:
@@ -58,7 +69,7 @@ def is_tried(site: Site) -> bool:
         above = parents.get(node)
         if isinstance(above, ast.Try) and node in above.body:
             handled = [each for one in above.handlers for stmt in one.body for each in ast.walk(stmt)]
-            if any(isinstance(each, ast.Attribute) and each.attr in _LOADING for each in handled):
+            if any(isinstance(each, (ast.Attribute, ast.Name)) and is_loading(each) for each in handled):
                 return True
         node = above
     return False

@@ -181,7 +181,7 @@ def _moves_what_it_loads(call: ast.Call) -> bool:
         if isinstance(node, ast.Attribute) and node.attr == "from_pretrained":
             return True
         node = node.value if isinstance(node, ast.Attribute) else node.func
-    return False
+    return isinstance(node, ast.Name) and node.id.endswith("load_model")
 
 
 def _is_numbered(device: ast.expr, tree: Tree) -> bool:

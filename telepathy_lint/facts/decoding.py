@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from telepathy_lint import facts
+from telepathy_lint.facts.decoding_reach import samples_by_temperature
 from telepathy_lint.rule import literal
 from telepathy_lint.sites import Argument, Known, Site
 from telepathy_lint.source.occurs import occurs
@@ -82,13 +83,15 @@ def ignored_by(site: Site) -> list[Argument]:
     """The sampling arguments of a greedy call, which have no effect."""
     if site.kind == "decoding" and site.source.once(_samples):
         return []  # the config may be used for sampling by a later call
+    if samples_by_temperature(site):
+        return []
     return [
         each
         for name, neutral in SAMPLING.items()
         if (each := site.argument(name)) is not None
         and is_number(each, neutral)
         # Contrastive search selects its candidates with top_k.
-        and not (name == "top_k" and site.argument("penalty_alpha") is not None)
+        and not (name == "top_k" and "penalty_alpha" in site.source.text)
     ]
 
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.decoding import is_always, ships_no_beams
+from telepathy_lint.facts.decoding_reach import has_effect_in_sight, may_use_beams, runs_as_known
 from telepathy_lint.facts.out_of_use import is_bare
-from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.findings.change import Change
 from telepathy_lint.findings.violation import Safety
 from telepathy_lint.flow.whole_project import Project
@@ -15,12 +15,6 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge import generate_arguments as table
 from telepathy_lint.rule import literal, shown
 from telepathy_lint.sites import Argument, Site
-from telepathy_lint.source.occurs import occurs
-
-#: Classes that define their own `generate`.
-_OWN_GENERATE = (
-    r"(?i)Speech|Whisper|Audio|Musicgen|Voice|Bark|Seamless|Moshi|Omni|Rag(?:Seq|Tok)|Dia(?:Model|For)|Csm"
-)
 
 _TAKEN_OUT = rb"\.pop\(\s*[\"'](\w+)[\"']|\bdel [\w.]+\[[\"'](\w+)[\"']\]"
 
@@ -38,7 +32,7 @@ def problems_of(site: Site) -> list[Problem]:
     """All problems of a call, in reading order."""
     if site.kind == "decoding":
         return [*_lengths(site)]
-    if not _is_plain(site):
+    if not runs_as_known(site):
         return []
     found = [*_lengths(site), *_unknown(site), *_sequences(site), *_beams(site), *_outputs(site)]
     return sorted(found, key=lambda problem: site.range_of(problem.argument.node))
@@ -82,13 +76,6 @@ def _taken_out(code: bytes) -> list[bytes]:
     return [one or other for one, other in re.findall(_TAKEN_OUT, code)]
 
 
-def _is_plain(site: Site) -> bool:
-    """Whether the call certainly runs transformers' own `generate`, with known arguments."""
-    return bool(site.about) and not any(
-        may_know_more(load) or any(occurs(_OWN_GENERATE, name) for name in load.loaded) for load in site.about
-    )
-
-
 def _unknown(site: Site) -> Iterator[Problem]:
     for name, meant in table.UNKNOWN.items():
         argument = site.argument(name)
@@ -107,7 +94,8 @@ def _lengths(site: Site) -> Iterator[Problem]:
         if not _is_number(wins) or any(value.is_none for value in argument.values):
             continue
         detail = f"{name}={shown(argument.values[0])} has no effect: {winner} takes precedence"
-        yield Problem(argument, detail, Change(removed=(name,)))
+        seen = has_effect_in_sight(site, winner) if site.kind == "decoding" else True
+        yield Problem(argument, detail, Change(removed=(name,)), "safe" if seen else "unsafe")
 
 
 def _sequences(site: Site) -> Iterator[Problem]:
@@ -167,6 +155,7 @@ def _decided_in_sight(site: Site) -> bool:
         not site.opaque
         and site.argument("generation_config") is None
         and all(map(ships_no_beams, site.about))
+        and not any(map(may_use_beams, site.about))
     )
 
 

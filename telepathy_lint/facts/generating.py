@@ -175,12 +175,15 @@ def _generate_calls(text: str) -> Iterator[Generating]:
         )
 
 
+_LOADS = r"\.from_pretrained\(|load_model\("
+
+
 def _loads_it(text: str, owner: str) -> bool:
     """Whether all that a text assigns to an attribute of `self` are loads, other than those of adapters for a given model."""
-    if not owner.startswith("self.") or ".from_pretrained(" not in text:
+    if not owner.startswith("self.") or not occurs(_LOADS, text):
         return False
     given = re.findall(rf"(?<![\w.]){re.escape(owner)}\s*(?::[^=\n]{{1,60}})?=(?!=)\s*([^\n]*)", text)
-    return bool(given) and all(".from_pretrained(" in each and "Peft" not in each for each in given)
+    return bool(given) and all(occurs(_LOADS, each) and "Peft" not in each for each in given)
 
 
 def _may_be_of_a_wrapper(given: str) -> bool:

@@ -62,6 +62,8 @@ def is_harmless(site: Site, problem: Problem) -> bool:
         )
     if name == "use_auth_token":
         return not any(value.data for value in problem.argument.values)  # no token, or an empty one
+    if name == "max_memory":
+        return not is_bare(site)  # the model fits without the limit, which no run had
     if name == "output_attentions":
         return problem.change is not None  # eager attention returns the weights that the script asks for
     if site.kind != "object_pipeline":
@@ -98,7 +100,7 @@ def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
             for key, value in zip(given.keys, given.values, strict=True)
             if isinstance(key, ast.Constant)
         }
-    before = r"from_pretrained\((?:[^()]|\([^()]*\)){0,2000}\b"
+    before = r"(?:from_pretrained|load_model)\((?:[^()]|\([^()]*\)){0,2000}\b"
     return bool(stated) and all(
         any(
             occurs(rf"{before}{each}\s*=\s*{_as_written(site, value)}\s*[,)]", rest)
@@ -252,8 +254,10 @@ def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
     if argument.how != "keyword" or argument.optional or any(value.is_none for value in argument.values):
         return None
     if name in table.LOADING_ARGUMENTS:
-        if name == "model_kwargs" and site.argument("tokenizer") is None:
-            return None  # the pipeline also passes them to the tokenizer that it loads
+        inside = _inside_model_kwargs(site)
+        ignored = bool(inside) and inside <= {*table.MODEL_ARGUMENTS}
+        if name == "model_kwargs" and not ignored and not _has_its_tokenizer(site):
+            return None  # the pipeline also passes them to the tokenizer or processor that it loads
         return Problem(argument, "has no effect: the model is already loaded", Change(removed=(name,)))
     if name != "device" or not site.about or not all(value.kind == "const" for value in argument.values):
         return None
@@ -262,6 +266,18 @@ def _given_with_a_model(site: Site, argument: Argument) -> Problem | None:
         detail = f"cannot move the model: the device_map on {line} has placed it"
         return Problem(argument, detail, Change(removed=(name,)), safety="unsafe")
     return None
+
+
+#: What a pipeline loads beside its model where it gets an id, or nothing.
+_BESIDE_THE_MODEL = ("tokenizer", "processor", "image_processor", "feature_extractor")
+
+
+def _has_its_tokenizer(site: Site) -> bool:
+    """Whether a pipeline gets a loaded tokenizer, and no processor by its id."""
+    given = [each for name in _BESIDE_THE_MODEL if (each := site.argument(name)) is not None]
+    return site.argument("tokenizer") is not None and all(
+        value.kind == "call" or value.is_none for each in given for value in each.values
+    )
 
 
 def _is_spread(load: Site) -> bool:

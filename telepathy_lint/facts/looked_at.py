@@ -23,6 +23,8 @@ _HANDS_ON = r"\breturn\b|\bawait\b|launch\(|input\("
 _MEASURES = r"perf_counter|\btime\.time\(|cuda\.Event\(|max_memory_allocated|\btimeit\b"
 #: What a notebook's cell does with more than one answer, or with one that it keeps.
 _GOES_ON = rf"\bfor\b|\bwhile\b|\.(?:append|extend|map|apply)\(|{_SAVES}"
+#: Texts that somebody reads the answers to.
+_A_FEW = 12
 #: Draws of data or settings; a generator is made with a seed, or from one.
 _DRAWS = r"\brandom\.(?:choices?|randint|randrange|random|sample|uniform|shuffle)\("
 _SEEDS = (
@@ -87,7 +89,7 @@ def is_a_look(site: Site, place: Generating) -> bool:
 
 
 def is_only_printed(site: Site, place: Generating) -> bool:
-    """Whether a project's script prints what one call generates, outside of loops, and does nothing else with it."""
+    """Whether a project's script prints what one call generates, outside of loops over more than a few texts of its own, and does nothing else with it."""
     if is_bare(site) or site.source.path.endswith(".ipynb") or "print(" not in site.source.text:
         return False
     tree = site.context.scope.tree
@@ -98,11 +100,29 @@ def is_only_printed(site: Site, place: Generating) -> bool:
     while stmt is not None and not isinstance(stmt, ast.stmt):
         stmt = tree.parent.get(stmt)
     above = tree.parent.get(stmt) if stmt is not None else None
-    while isinstance(above, (ast.If, ast.With, ast.Try)):
-        above = tree.parent.get(above)
+    while isinstance(above, (ast.If, ast.With, ast.Try)) or _goes_through_a_few(above, site):
+        above = tree.parent.get(above) if above is not None else None
     if not isinstance(stmt, ast.Assign) or not isinstance(above, (ast.Module, ast.FunctionDef)):
         return False
     return _ends_in_print(stmt, above, tree)
+
+
+def _goes_through_a_few(loop: ast.AST | None, site: Site) -> bool:
+    """Whether a loop goes through a short list of texts that the code writes out."""
+    if not isinstance(loop, ast.For):
+        return False
+    listed: ast.AST = loop.iter
+    if isinstance(listed, ast.Name):
+        bindings = site.context.scope.tree.scope_of(listed).bindings.get(listed.id, ())
+        stmts = [each.stmt for each in bindings]
+        if len(stmts) != 1 or not isinstance(stmts[0], ast.Assign) or len(stmts[0].targets) != 1:
+            return False
+        listed = stmts[0].value
+    return (
+        isinstance(listed, (ast.List, ast.Tuple))
+        and len(listed.elts) <= _A_FEW
+        and all(isinstance(each, (ast.Constant, ast.JoinedStr)) for each in listed.elts)
+    )
 
 
 def _ends_in_print(first: ast.Assign, holder: ast.AST, tree: Tree) -> bool:

@@ -136,7 +136,7 @@ def is_not_read(site: Site, project: Project) -> bool:
     ):
         return False
     path = os.path.abspath(site.source.path)
-    if not project.mentions_beside(path, b".from_pretrained("):
+    if not any(project.mentions_beside(path, load) for load in (b".from_pretrained(", b"load_model(")):
         return False
     return not _is_imported(path, project)
 

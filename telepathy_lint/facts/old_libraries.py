@@ -1,6 +1,7 @@
 """Whether a script is one of older libraries.
 
-It imports, or a module of the project does, what they lacked before transformers 5 came, or a library that leaves out transformers 5.
+It imports, or a module of the project does, what they lacked before transformers 5 came, or a library that leaves out transformers 5. Or it is a
+module of programs that install an older transformers for themselves.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from telepathy_lint.facts.not_reached import names_of_modules
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.before_5 import LIMITED, MODULES_BEFORE_5
 from telepathy_lint.settings import Settings
+from telepathy_lint.settings.installs import asked_in
 from telepathy_lint.sites import Site
 
 _LIBRARIES = ("datasets", "peft", "transformers", "trl")
@@ -47,7 +49,27 @@ def is_of_old_libraries(site: Site) -> bool:
         each.startswith(("trl.", "peft.")) or _was_gone(each) for each in site.classes
     ):
         return False
-    return site.file.remember("old libraries", partial(_is_old, site))
+    return site.file.remember("old libraries", partial(_is_old, site)) or site.file.remember(
+        "older programs", partial(_is_of_older_programs, site)
+    )
+
+
+def _is_of_older_programs(site: Site) -> bool:
+    """Whether all programs that import the file install a transformers before 5, as images of Modal do."""
+    modules = site.file.modules
+    importers = modules.importers(site.source.path) if modules is not None else None
+    if modules is None or importers is None or "__main__" in site.source.text:
+        return False
+    programs = [
+        each for each in importers[1] if (beyond := modules.importers(each)) is not None and not beyond[1]
+    ]
+    return len(programs) > 0 and all(modules.told(each, installs_before_5) for each in programs)
+
+
+def installs_before_5(text: str) -> bool:
+    """Whether a program's own commands install a release of transformers that is older than 5, and no other."""
+    pins = [each for each in asked_in(text.encode(), run=True) if each.pinned]
+    return len(pins) > 0 and not any(each.admits_5 for each in pins)
 
 
 def _is_old(site: Site) -> bool:

@@ -40,6 +40,8 @@ _OLD = frozenset({
 })  # fmt: skip
 _COPY = r".*(?: copy(?: ?\d+)?|-copy\d+| \(\d+\))"
 _SEPARATORS = str.maketrans(" .-", "___")
+#: Where a word of a name in mixed case begins, without a separator.
+_NEW_WORD = r"(?<=[a-z])(?=[A-Z])"
 #: Notebooks in which somebody tries things.
 _SCRATCH = r"(?i)(?:.*[_ .-])?(?:tests?|scratch(?:pad)?|untitled\d*|te?mp|sandbox|playground|debug|draft|try)(?:[_ .-]?\d+)?"
 #: Packages of frameworks that projects copy and extend; in the framework's own repository, they are the project.
@@ -190,15 +192,20 @@ def is_for_trying(path: str) -> bool:
 
 
 def _is_kept_folder(name: str) -> bool:
-    name = name.lower()
-    first = name.lstrip("._-").translate(_SEPARATORS).partition("_")[0]
-    _, separator, last = name.translate(_SEPARATORS).rpartition("_")
-    return name in _OF_RESULTS or first in _KEPT_BEGIN or (separator != "" and last in _KEPT_END)
+    words = _words(name.lstrip("._-"))
+    return (
+        name.lower() in _OF_RESULTS or words[0] in _KEPT_BEGIN or (len(words) > 1 and words[-1] in _KEPT_END)
+    )
+
+
+def _words(name: str) -> list[str]:
+    """The words of a name in lower case: `old`, `notebooks` for `old_notebooks` and `OldNotebooks`."""
+    return re.sub(_NEW_WORD, "_", name).translate(_SEPARATORS).lower().split("_")
 
 
 def _is_kept_file(name: str) -> bool:
+    parts = _words(name)
     name = name.lower()
-    parts = name.translate(_SEPARATORS).split("_")
     if len(parts) > 1 and (parts[0] in _OLD or parts[-1] in _OLD):
         return True
     if name.endswith(("-back", "back-up")):

@@ -73,7 +73,8 @@ def is_harmless(site: Site, settings: Settings, argument: Argument, old: table.O
     if settings.is_before_5:
         # A lower bound that leaves out 5 is nearly always that of a pin.
         target = settings.target_version
-        before = four == "error" and target is not None and target < (4, 53)
+        is_old = (target is not None and target < (4, 53)) or settings.is_below((4, 53))
+        before = four == "error" and is_old
         if before or (four, five) in _ONLY_FIVE_REJECTS:
             return True
     if (

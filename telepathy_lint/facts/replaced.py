@@ -89,7 +89,7 @@ def is_taken(file: File, path: str, name: str) -> bool:
     importers = modules.importers(path)
     if importers is None:
         return True  # too many to tell
-    stem = _stem(path)
+    stem = stem_of(path)
     return any(_takes(modules.text(each), stem, name) for each in importers[0])
 
 
@@ -147,7 +147,7 @@ def _concerns(replacement: Replacement, file: File, path: str, names: frozenset[
         return True
     if replacement.path == os.path.abspath(path):
         return True
-    stem = _stem(path)
+    stem = stem_of(path)
     of_the_class = "from_pretrained" in replacement.words
     if replacement.in_full and not of_the_class:
         return stem in replacement.words
@@ -159,7 +159,7 @@ def _concerns(replacement: Replacement, file: File, path: str, names: frozenset[
     return any(re.search(rf"\b{re.escape(word)}\b", text) for word in words)
 
 
-def _stem(path: str) -> str:
+def stem_of(path: str) -> str:
     """The name of the module of a file."""
     stem = os.path.splitext(os.path.basename(path))[0]
     return os.path.basename(os.path.dirname(os.path.abspath(path))) if stem == "__init__" else stem

@@ -36,6 +36,8 @@ _OF_ENCODINGS = frozenset(
 )
 #: Functions that get ids: the length of an encoding is the number of its keys.
 _OF_IDS = frozenset({"generate", "decode", "batch_decode", "convert_ids_to_tokens"})
+#: Functions by which code tells apart what it got.
+_TELL_APART = frozenset({"hasattr", "isinstance", "getattr"})
 #: Methods that give back the same.
 _SAME = frozenset({"to"})
 
@@ -47,7 +49,7 @@ def used_as_tensor(site: Site) -> bool:
 
 
 def _uses(node: ast.expr, site: Site, depth: int) -> Iterator[bool | None]:
-    """For each use: True for a tensor's, False for a mapping's, None where it fits both or cannot be told."""
+    """For each use: True for a tensor's, False for a mapping's or for a test of what it is, None where it fits both or cannot be told."""
     tree = site.file.tree
     step = onward(node, tree.parent)
     if step.how == "method" and isinstance(step.holder, ast.Attribute) and step.call is not None:
@@ -123,6 +125,8 @@ def _is_ids(holder: ast.Dict, node: ast.AST) -> bool:
 
 def _argument(call: ast.Call, keyword: str | None) -> bool | None:
     called = dotted(call.func) or ""
+    if called in _TELL_APART:
+        return False
     if (
         called == "len"
         or called.rpartition(".")[2] in _OF_IDS

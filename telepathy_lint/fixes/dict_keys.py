@@ -27,7 +27,7 @@ def key_places(site: Site, argument: Argument, new: str) -> tuple[tuple[int, int
     if scope is None or not scope.is_function:
         return ()
     try:
-        places = list(_places(scope, node.value.id, argument.name, new))
+        places = list(_places(scope, node.value.id, argument.name, new, site.call))
     except _ElsewhereError:
         return ()
     source = site.source
@@ -51,8 +51,10 @@ def _owner(scope: Scope | None, name: str) -> Scope | None:
     return scope
 
 
-def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:
-    """The nodes that contain the key, for the dict called `name`."""
+def _places(
+    scope: Scope, name: str, key: str, new: str, call: ast.Call
+) -> Iterator[ast.Constant | ast.keyword]:
+    """The nodes that contain the key, for the dict called `name`; what else `call` gets is known."""
     tree = scope.tree
     for node in tree.visit(tree.lines_with(name)):
         if (
@@ -63,6 +65,9 @@ def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constan
             continue
         if tree.scope_of(node) is not scope:
             raise _ElsewhereError  # an inner function uses it
+        step = onward(node, tree.parent)
+        if step.how == "spread" and step.call is not call and _may_pass(step.call, node, new):
+            raise _ElsewhereError  # the call would get the new name twice
         yield from _used(tree, node, key, new)
     for binding in scope.bindings[name]:
         value = binding.value
@@ -70,6 +75,13 @@ def _places(scope: Scope, name: str, key: str, new: str) -> Iterator[ast.Constan
             raise _ElsewhereError
         tree.visit(range(value.lineno, (value.end_lineno or value.lineno) + 1))
         yield from _written(value, key, new)
+
+
+def _may_pass(call: ast.AST | None, spread: ast.Name, name: str) -> bool:
+    """Whether a call passes an argument beside a dict that is spread into it, or may in another dict."""
+    return isinstance(call, ast.Call) and any(
+        each.arg == name or (each.arg is None and each.value is not spread) for each in call.keywords
+    )
 
 
 def _used(tree: Tree, node: ast.Name, key: str, new: str) -> Iterator[ast.Constant | ast.keyword]:

@@ -17,6 +17,7 @@ from telepathy_lint.findings.violation import Edit
 from telepathy_lint.fixes.import_names import Placed, import_names, import_text, without_names
 from telepathy_lint.fixes.import_order import place_of
 from telepathy_lint.fixes.name_capture import is_another, is_hidden, would_hide
+from telepathy_lint.fixes.star_names import goes_with_star, may_come_with_star
 from telepathy_lint.fixes.unused_imports import UnusedNames
 from telepathy_lint.flow.bindings import Binding
 from telepathy_lint.flow.tree import Scope
@@ -38,6 +39,7 @@ class ImportPlan:
         self._used: list[tuple[list[Placed], Site, str]] = []
         # Answers about the whole file, cached for further calls.
         self._other_meaning: dict[tuple[str, str], bool] = {}
+        self._shared: dict[tuple[str, str], bool] = {}
         self._bound_to: dict[tuple[ast.AST, str], list[Binding]] = {}
         self._repeated: dict[tuple[Scope, str, str], list[Binding]] = {}
 
@@ -72,7 +74,7 @@ class ImportPlan:
         present_as = self._imported_as(f"{module}.{name}", stmt, scope, site)
         if present_as is not None:
             return Placed(present_as, module, name, None, stmt, binding, scope, True)
-        asname = self._free_name(name, f"{module}.{name}")
+        asname = self._free_name(name, module)
         return self._new(Placed(asname or name, module, name, asname, stmt, binding, scope, False), site)
 
     def _new(self, placed: Placed, site: Site) -> Placed | None:
@@ -199,18 +201,29 @@ class ImportPlan:
         assert self.scan.file is not None
         if not find_words(self.source.text, name):
             return False
+        tree = self.scan.file.tree
+        bindings = [each for scope in tree.all_scopes() for each in scope.bindings.get(name, ())]
+        if not bindings:
+            # A comprehension binds it, or something that is not in the file.
+            lines = tree.lines_of(self.scan.file.words.find(name))
+            return any(isinstance(node, ast.Name) and node.id == name for node in tree.visit(lines))
         return any(
-            not (
-                binding.kind == "import"
-                and (binding.symbol == symbol or symbol.startswith(f"{binding.symbol}."))
-            )
-            for scope in self.scan.file.tree.all_scopes()
-            for binding in scope.bindings.get(name, ())
+            each.kind != "import" or not (each.symbol == symbol or symbol.startswith(f"{each.symbol}."))
+            for each in bindings
         )
 
-    def _free_name(self, name: str, symbol: str) -> str | None:
-        """An alias for the import, if the plain name already has another meaning in the file."""
-        if not self._means_something_else(name, symbol):
+    def _is_shared(self, name: str, module: str) -> bool:
+        if (name, module) not in self._shared:
+            file, path = self.scan.file, self.source.path
+            assert file is not None
+            self._shared[name, module] = may_come_with_star(file, path, name, module) or goes_with_star(
+                file, path, name
+            )
+        return self._shared[name, module]
+
+    def _free_name(self, name: str, module: str) -> str | None:
+        """An alias for the import, if the plain name has another meaning in the file, or may have with `import *`."""
+        if not self._means_something_else(name, f"{module}.{name}") and not self._is_shared(name, module):
             return None
         number, candidate = 1, f"runtime_{name}"
         while find_words(self.source.text, candidate):

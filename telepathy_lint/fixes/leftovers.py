@@ -23,13 +23,14 @@ def leftovers(scan: Scan, rewritten: Sequence[tuple[Site, str]]) -> Iterator[Edi
     source = scan.source
     if source.once(reads_namespaces):
         return
-    program = UnusedNames(scan, list(rewritten)).is_program()
+    unused = UnusedNames(scan, list(rewritten))
+    program = unused.is_program()
     gone = [(site.start, site.end) for site, _ in rewritten]
     waiting = dict.fromkeys(_of_calls(rewritten))
     while waiting:
         name, scope = waiting.popitem()[0]
         # Names that other files import from a module are usually in capitals.
-        if not (scope.is_function or (program and name.islower())):
+        if not (scope.is_function or (program and name.islower() and not unused.is_wanted_elsewhere(name))):
             continue
         stmt = _assignment(name, scope)
         if stmt is None or (lines := _lines_of(stmt, source)) is None:

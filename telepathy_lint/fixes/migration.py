@@ -5,10 +5,17 @@ from __future__ import annotations
 import ast
 import re
 
+from telepathy_lint.facts.config_reads import (
+    is_in_project,
+    is_read_beside,
+    is_read_by_old_name,
+    is_read_in,
+    mentions,
+)
 from telepathy_lint.facts.removed import passed
 from telepathy_lint.findings.change import Change, Name, Repair, slot
 from telepathy_lint.flow.objects import SURELY_IS
-from telepathy_lint.knowledge.migration import Removed, removed_arguments
+from telepathy_lint.knowledge.migration import CONFIGS, Removed, removed_arguments
 from telepathy_lint.rule import value_text, written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
@@ -22,8 +29,15 @@ def argument_repair(site: Site, argument: Argument, removed: Removed, settings: 
     if change is None:
         return None
     if removed.name == "logging_dir":
-        safe = not site.opaque and _logs_elsewhere(site, settings)
+        safe = not site.opaque and _logs_elsewhere(site, settings) and not is_read_beside(site, removed.name)
         return Repair("safe" if safe else "unsafe", "leave logging_dir out", change)
+    if removed.how == "drop" and is_read_beside(site, removed.name):
+        return Repair("unsafe", f"leave {removed.name} out", change)
+    lowest = settings.target_version
+    ran = removed.package == "transformers" and (lowest is None or lowest < removed.version)
+    renames = bool(change.renamed) and ran and removed.owner == CONFIGS[0]
+    if renames and is_read_by_old_name(site, removed.name, argument.node):
+        return Repair("unsafe", f"replace {removed.name}", change)
     # What the call gets unseen may hold the new name already.
     safe = not site.opaque or not (change.renamed or change.texts)
     if removed.name == "warmup_ratio":
@@ -45,7 +59,13 @@ def read_repair(site: Site, node: ast.Attribute, removed: Removed, settings: Set
     start = end - len(removed.name)
     if site.source.text[start:end] != removed.name:
         return None
-    return Repair("safe", f"read {removed.new}", Change(texts=((start, end, removed.new),)))
+    lowest = settings.target_version
+    # Up to 4.50 it is None unless it was passed, where the new one is "no".
+    passed_here = re.search(rf"[(,]\s*{removed.name}\s*=(?!=)", site.source.text) is not None
+    same = removed.name != "evaluation_strategy" or (lowest is not None and lowest >= removed.version)
+    same = same or passed_here
+    change = Change(texts=((start, end, removed.new),))
+    return Repair("safe" if same else "unsafe", f"read {removed.new}", change)
 
 
 def _change(site: Site, argument: Argument, removed: Removed, settings: Settings) -> Change | None:
@@ -54,7 +74,7 @@ def _change(site: Site, argument: Argument, removed: Removed, settings: Settings
         return Change(removed=(removed.name,))  # it said what holds without it
     if removed.how == "drop" or removed.name == "logging_dir":
         # Somebody may read the setting from the config.
-        return Change(removed=(removed.name,)) if f".{removed.name}" not in site.source.text else None
+        return Change(removed=(removed.name,)) if not is_read_in(site.source.text, removed.name) else None
     if removed.how == "switch" and value is False:
         return Change(removed=(removed.name,))
     if not _runs_everywhere(removed, settings):
@@ -72,6 +92,8 @@ def _change(site: Site, argument: Argument, removed: Removed, settings: Settings
 
 def _logs_elsewhere(site: Site, settings: Settings) -> bool:
     """Whether a training surely logs nothing to TensorBoard, which `logging_dir` is for."""
+    if "TensorBoardCallback" in site.source.text or is_in_project(site, "TensorBoardCallback", mentions):
+        return False
     report_to = site.argument("report_to")
     if report_to is None:
         # Without it, transformers 5 logs to nothing.
@@ -80,7 +102,8 @@ def _logs_elsewhere(site: Site, settings: Settings) -> bool:
         return False
     given = report_to.node.value if isinstance(report_to.node, ast.keyword) else report_to.node
     names = given.elts if isinstance(given, (ast.List, ast.Tuple)) else [given]
-    known = [each.value for each in names if isinstance(each, ast.Constant)]
+    # None means all trackers in transformers 4.
+    known = [each.value for each in names if isinstance(each, ast.Constant) and isinstance(each.value, str)]
     return len(known) == len(names) and not {"tensorboard", "all"} & set(known)
 
 

@@ -19,7 +19,7 @@ def repair(site: Site, argument: Argument, old: table.Old) -> Repair | None:
     if change is None:
         return None
     # Unknown arguments of the call may already include the new name.
-    unsafe = site.unseen and bool(change.renamed)
+    unsafe = site.unseen and bool(change.renamed or change.texts)
     return Repair("unsafe" if unsafe else "safe", f"replace {old.name}", change)
 
 

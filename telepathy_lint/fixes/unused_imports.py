@@ -11,6 +11,7 @@ from collections.abc import Iterator, Set
 from telepathy_lint.facts.replaced import is_replaced, is_taken
 from telepathy_lint.flow.tree import Scope
 from telepathy_lint.sites import Scan, Site
+from telepathy_lint.source.occurs import occurs
 from telepathy_lint.source.prefilter import find_words
 from telepathy_lint.source.text import Ranges
 
@@ -56,14 +57,14 @@ class UnusedNames:
             and (isinstance(stmt, ast.ImportFrom) or self._may_go(alias, scope))
             and any(_mentions(site.text, alias.asname or alias.name) for site, _ in self.used)
             and not self._is_wanted(alias.asname or alias.name, stmt, scope)
-            and not (scope.parent is None and self._is_wanted_elsewhere(alias.asname or alias.name))
+            and not (scope.parent is None and self.is_wanted_elsewhere(alias.asname or alias.name))
         ]
         parent = self.scan.file.tree.parent.get(stmt)
         if len(gone) == len(stmt.names) and isinstance(parent, ast.Try) and stmt in parent.body:
             return []  # the import tests whether the library is installed
         return gone
 
-    def _is_wanted_elsewhere(self, name: str) -> bool:
+    def is_wanted_elsewhere(self, name: str) -> bool:
         """Whether another module of the project gets the name from this one, or a test replaces it here."""
         assert self.scan.file is not None
         file, path = self.scan.file, os.path.abspath(self.source.path)
@@ -187,8 +188,13 @@ class UnusedNames:
             yield offset
 
 
+#: Code that reads names as text, or runs a text that may.
+_BY_NAME = r"(?<![.\w])(?:(?:exec|eval)\(|(?:vars|dir)\(\s*\))|\bsys\.modules\[\s*__name__|\bimport_module\(\s*__name__"
+
+
 def reads_namespaces(text: str) -> bool:
-    return "globals()" in text or "locals()" in text
+    """Whether code may read names of the file in a way that does not show them."""
+    return "globals()" in text or "locals()" in text or occurs(_BY_NAME, text)
 
 
 def _mentions(text: str, name: str) -> bool:

@@ -18,6 +18,7 @@ from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.transformers_names import last
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.sites import Site, scan
+from telepathy_lint.source.text import parse
 
 #: Calls whose arguments describe a training, by the names that others are derived from or stand for.
 CONFIGS = (
@@ -84,9 +85,11 @@ def training_of(data: bytes, path: str) -> Training:
 
     Raises SourceError where it is not Python.
     """
-    found = scan(open_source(path, data))
+    source = open_source(path, data)
+    found = scan(source)
     file = found.file
     if file is None:
+        parse(source.text)  # nothing in it is a load, also if it is Python
         return Training((), (), (), (), (), (), ())
     options = defaults_of(file.tree.module)
     loads = tuple(_load(site, options) for site in found.of(("model",)))

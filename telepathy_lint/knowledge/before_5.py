@@ -46,3 +46,11 @@ _MODULES = {"unbabel-comet": "comet", "opennmt-py": "onmt"}
 MODULES_BEFORE_5 = {
     _MODULES.get(name, name.replace("-", "_")): name for name, (_, until) in LIMITED.items() if until == NEVER
 }
+#: Python -> the newest release of transformers that can be installed on it (`Requires-Python`); newer ones take all releases.
+NEWEST_ON_PYTHON: Mapping[tuple[int, int], tuple[int, int]] = {
+    (3, 6): (4, 18),
+    (3, 7): (4, 30),
+    (3, 8): (4, 46),
+    (3, 9): (4, 57),
+    (3, 10): (5, 20),
+}

@@ -103,39 +103,6 @@ PEFT_NAMES = {
 }
 
 
-#: Names and modules of transformers that 4.46 did not have any more, or soon after (AdamW: 4.50): who imports them has an older release.
-LONG_GONE = frozenset(
-    f"transformers.{name}"
-    for name in [
-        "AdamW",
-        "optimization.AdamW",
-        "is_torch_tpu_available",
-        "top_k_top_p_filtering",
-        "configuration_auto",
-        "configuration_bert",
-        "configuration_roberta",
-        "generation_beam_search",
-        "generation_logits_process",
-        "generation_stopping_criteria",
-        "generation_utils",
-        "modeling_auto",
-        "modeling_bart",
-        "modeling_bert",
-        "modeling_distilbert",
-        "modeling_gpt2",
-        "modeling_longformer",
-        "modeling_roberta",
-        "modeling_t5",
-        "modeling_xlm_roberta",
-        "modeling_xlnet",
-        "tokenization_auto",
-        "tokenization_bert",
-        "tokenization_gpt2",
-        "tokenization_roberta",
-        "tokenization_t5",
-        "tokenization_xlnet",
-    ]
-)
 #: What datasets 3.0 removed (September 2024).
 GONE_FROM_DATASETS = ("datasets.load_metric", "datasets.list_metrics")
 #: The last releases of peft and trl that count as older than transformers 5: what they lack, nobody imports beside 5.
@@ -148,7 +115,9 @@ def was_gone_before_5(symbol: str) -> bool:
     if package == "datasets":
         return symbol in GONE_FROM_DATASETS
     if package == "transformers":
-        return symbol in LONG_GONE or ".".join(symbol.split(".")[:2]) in LONG_GONE
+        from telepathy_lint.knowledge.long_gone import is_long_gone
+
+        return is_long_gone(symbol)
     if package == "peft":
         name = symbol.rpartition(".")[2]
         return name in PEFT_NAMES and PEFT_NAMES[name][0] <= _BEFORE_5["peft"]
@@ -242,7 +211,7 @@ assert TOKENIZER_METHODS.keys() | TOKENIZER_ATTRIBUTES.keys() <= METHODS
 TOKENIZER_ARGUMENTS = {
     "pad_to_max_length": (
         "is ignored by transformers 5, which pads nothing, and an error in 4.57",
-        'pass padding="max_length"',
+        'pass padding="max_length" and truncation=True',
     ),
     "truncation_strategy": ("raises a TypeError", "pass truncation"),
 }

@@ -33,7 +33,7 @@ class DeprecatedLoadArgument(Rule):
     `use_fast=True`. In tests, in a project, and where a release is pinned, it leaves out names that every release still takes (`torch_dtype`), in a project also `use_fast=False`, `use_auth_token` where it is ignored, if it is True or the file logs in or reads `HF_TOKEN` (the token is sent anyway), or if it was blanked out (`""`), arguments that only some runs pass, by a dict that is filled or emptied under a condition, and
     attempts, after whose failure the script loads in another way. It also leaves out a file that fails in every release, because it imports a module
     that the project's own package no longer has, or one of a package `utils` that the project does not have, and a file of a project that imports, itself or by a module of the project, what
-    peft, trl or transformers lacked before transformers 5 came (`prepare_model_for_int8_training`), or a library that leaves out transformers 5 (`import flair`): it fails there, or has older releases. A project that cannot get transformers 5 is not told of what only breaks there.
+    peft, trl or transformers lacked before transformers 5 came (`prepare_model_for_int8_training`), or a library that leaves out transformers 5 (`import flair`): it fails there, or has older releases. The same holds for a module if all programs that import it install an older transformers (`pip_install("transformers==4.44.2")` of a Modal image). A project that cannot get transformers 5, because of its requirements or because its environment is made with Python 3.9 or older, is not told of what only breaks there.
     Nor is one whose releases are all older than 4.36, the oldest that the rule knows (`transformers==3.3.1`): even strictly, an argument
     that has no effect now may have one there.
     Even strictly, `use_auth_token` is right in a project that is pinned below 4.31, which does not know `token`.
@@ -130,6 +130,7 @@ def _is_second_try(site: Site) -> bool:
     while node is not None:
         above = tree.parent.get(node)
         if isinstance(above, ast.Try) and any(node is one or node in one.body for one in above.handlers):
-            return any("from_pretrained" in ast.unparse(stmt) for stmt in above.body)
+            tried = map(ast.unparse, above.body)
+            return any("from_pretrained" in text or "load_model(" in text for text in tried)
         node = above
     return False

@@ -12,6 +12,7 @@ from telepathy_lint.facts.decoding import (
     is_zero,
     says_greedy,
 )
+from telepathy_lint.facts.decoding_reach import has_effect_in_sight
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.findings.finding import Finding
@@ -51,7 +52,9 @@ class ContradictoryDecoding(Rule):
         model.generate(**inputs, do_sample=False, max_new_tokens=40)
 
     Fix safety: if the model comes from a load in the file, removing arguments that greedy decoding ignores changes nothing.
-    Otherwise the model may have its own `generate`, so the fix is unsafe. `temperature=0` is replaced with
+    Otherwise the model may have its own `generate`, so the fix is unsafe, and so it is if the file replaces `generate`. In a
+    `GenerationConfig` or a pipeline the fix is safe if all that happens to it is in sight: it is only passed to `generate`, or only
+    called, without another `do_sample`. `temperature=0` is replaced with
     `do_sample=False`, which is what it means. This fix is unsafe, because the call raised an error or sampled before.
     """
 
@@ -117,7 +120,7 @@ class ContradictoryDecoding(Rule):
         if not unused or any(each.how != "keyword" for each in unused):
             return None
         # Another library's `generate`, or a model's own, may need arguments that transformers ignores.
-        safety: Safety = "safe" if site.about or site.kind != "generate" else "unsafe"
+        safety: Safety = "safe" if has_effect_in_sight(site, "do_sample") else "unsafe"
         names = tuple(each.name for each in unused)
         return Repair(safety, f"decode greedily without {', '.join(names)}", Change(removed=names))
 

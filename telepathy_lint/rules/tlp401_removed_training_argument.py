@@ -42,6 +42,10 @@ class RemovedTrainingArgument(Rule):
         from transformers import TrainingArguments
 
         args = TrainingArguments("out", eval_strategy="steps", use_cpu=True)
+
+    Fix safety: leaving an argument out is unsafe if another file of the project reads it, and `logging_dir` if the training may log
+    to TensorBoard. Renaming one is unsafe if something that may be the config is read by the old name. Reading `eval_strategy` in
+    the place of `evaluation_strategy` is unsafe below 4.51 if the file does not pass it: the old attribute is None then.
     """
 
     meta = Meta(

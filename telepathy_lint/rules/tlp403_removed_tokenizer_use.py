@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from telepathy_lint.facts.outdated import may_know_more
 from telepathy_lint.facts.tensor_use import used_as_tensor
 from telepathy_lint.facts.versions_told_apart import depends_on_release
-from telepathy_lint.findings.change import Change, Repair
+from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.knowledge.migration import (
     KEPT_BY_SLOW_TOKENIZERS,
@@ -50,7 +50,10 @@ class RemovedTokenizerUse(Rule):
         print(ids.shape)
 
     Fix safety: the fix of `encode_plus` is unsafe if its text may be a list, which `encode_plus` takes for the words of one text
-    and the tokenizer for a batch.
+    and the tokenizer for a batch. Slow tokenizers of transformers 4 take arrays and columns in `batch_encode_plus`, and no tokenizer
+    takes them in a call, so what is not surely a list becomes one. `pad_to_max_length` also cut texts to `max_length`, and without a
+    `max_length` it padded to the longest text. Where the project writes or replaces `encode_plus` itself, as a test's stand-in
+    does, the fix is unsafe. So is `return_dict=False` where the project allows releases before 4.38, which do not take it.
     """
 
     meta = Meta(
@@ -73,18 +76,20 @@ class RemovedTokenizerUse(Rule):
             return
         if called in KEPT_BY_SLOW_TOKENIZERS and not _is_fast(site):
             return
+        if called in TOKENIZER_METHODS and _has_its_own(site, called):
+            return
         if called in TOKENIZER_METHODS:
             who = "tokenizers" if called not in KEPT_BY_SLOW_TOKENIZERS else "fast tokenizers"
             detail = (
                 f"{who} have no {called} since 5.0, and raise an AttributeError: {TOKENIZER_METHODS[called]}"
             )
-            yield site.at(site.call.func, detail, fix=self.repair(site, called))
+            yield site.at(site.call.func, detail, fix=self.repair(site, called, settings))
         elif called == "apply_chat_template":
             tokenize, mapping = site.argument("tokenize"), site.argument("return_dict")
             as_text = tokenize is not None and literal(tokenize) is not True
             if not as_text and mapping is None and not site.opaque and used_as_tensor(site):
                 detail = "apply_chat_template gives a BatchEncoding since 5.0, and the code uses its result as ids: pass return_dict=False"
-                yield site.at(site.call.func, detail, fix=self.repair(site, called))
+                yield site.at(site.call.func, detail, fix=self.repair(site, called, settings))
         for name, (outcome, advice) in TOKENIZER_ARGUMENTS.items():
             argument = site.argument(name)
             if (
@@ -93,67 +98,23 @@ class RemovedTokenizerUse(Rule):
                 or (name == "pad_to_max_length" and literal(argument) is False)
             ):
                 continue
-            yield site.at(argument, f"{name} {outcome}: {advice}", fix=self.repair(site, name))
+            length = site.argument("max_length")
+            if name == "pad_to_max_length" and (length is None or written(length) is None):
+                advice = "pass padding=True"  # it padded to the longest text then
+            yield site.at(argument, f"{name} {outcome}: {advice}", fix=self.repair(site, name, settings))
 
-    def repair(self, site: Site, name: str) -> Repair | None:
-        if name == "apply_chat_template":
-            return Repair("safe", "pass return_dict=False", Change(added=(("return_dict", "False"),)))
-        if name in ("encode_plus", "batch_encode_plus") and isinstance(site.call.func, ast.Attribute):
-            # Further on, the positions of the tokenizer are those of other arguments.
-            alike = 1 if name == "batch_encode_plus" else 2
-            if len(site.call.args) > alike or any(isinstance(each, ast.Starred) for each in site.call.args):
-                return None
-            start, end = site.range_of(site.call.func.value)
-            change = Change(func=site.source.text[start:end])
-            if name == "batch_encode_plus":
-                # Its first argument has another name than the tokenizer's.
-                if "batch_text_or_text_pairs" in site.arguments:
-                    change = change._replace(renamed=(("batch_text_or_text_pairs", "text"),))
-                return Repair("safe", "call the tokenizer", change)
-            text = site.argument("text")
-            sure = text is not None and all(
-                value.kind == "text" or (value.kind == "const" and isinstance(value.data, str))
-                for value in text.values
-            )
-            if text is not None and not sure:
-                given = text.node.value if isinstance(text.node, ast.keyword) else text.node
-                assert isinstance(given, ast.expr)
-                bound = site.context.scope.bindings.get(given.id, ()) if isinstance(given, ast.Name) else ()
-                sure = _is_text(given) or (
-                    bool(bound)
-                    and all(
-                        each.value is not None and not each.path and _is_text(each.value) for each in bound
-                    )
-                )
-            return Repair("safe" if sure else "unsafe", "call the tokenizer", change)
-        argument = site.argument(name)
-        on = argument is not None and argument.how == "keyword" and written(argument) is True
-        if name == "pad_to_max_length" and on and "padding" not in site.arguments:
-            change = Change(renamed=((name, "padding"),), replaced=((name, '"max_length"'),))
-            return Repair("safe", "pass padding", change)
-        return None
+    def repair(self, site: Site, name: str, settings: Settings) -> Repair | None:
+        from telepathy_lint.fixes.tokenizer_calls import repair
+
+        return repair(site, name, settings)
 
 
-#: Methods that only strings have, and that give a string.
-_OF_STRINGS = frozenset(
-    {"join", "lower", "upper", "strip", "rstrip", "lstrip", "format", "title", "capitalize"}
-)
-
-
-def _is_text(node: ast.AST) -> bool:
-    """Whether an expression gives a string by how it is written: `str(x)`, an f-string, `" ".join(x)`."""
-    if isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str)):
-        return True
-    if isinstance(node, ast.BinOp):
-        return _is_text(node.left) or (isinstance(node.op, ast.Add) and _is_text(node.right))
-    if not isinstance(node, ast.Call):
+def _has_its_own(site: Site, method: str) -> bool:
+    """Whether the tokenizer is of a class outside transformers, and the file writes the method."""
+    if f"def {method}(" not in site.source.text or not isinstance(site.call.func, ast.Attribute):
         return False
-    if isinstance(node.func, ast.Name):
-        return node.func.id == "str"
-    if not isinstance(node.func, ast.Attribute) or node.func.attr not in _OF_STRINGS:
-        return False
-    # Columns of a table have some of these names too, one accessor further on.
-    return isinstance(node.func.value, (ast.Constant, ast.JoinedStr)) or _is_text(node.func.value)
+    found = loads_of(site.file, site.call.func.value, site.context, "tokenizer")
+    return any(not name.startswith("transformers.") for load in found for name in load.loaded)
 
 
 def _is_fast(site: Site) -> bool:

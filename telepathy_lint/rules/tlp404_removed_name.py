@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 from collections.abc import Iterator
 
@@ -53,6 +54,8 @@ class RemovedName(Rule):
         from transformers import AutoModelForCausalLM, LayoutLMv3ImageProcessor
 
         extractor = LayoutLMv3ImageProcessor()
+
+    Fix safety: a class is not renamed where a string, `globals()`, another module or a test has it from the file by its old name.
     """
 
     meta = Meta(
@@ -111,6 +114,8 @@ class RemovedName(Rule):
             len(site.file.tree.top.bindings.get(name, ())) != 1 or site.context.scope.is_function
         ):
             return None
+        if alias.asname is None and (_is_bound_again(site, name) or _is_known_by_name(site, name)):
+            return None
         uses = [*([] if alias.asname else site.file.uses.of(name)), alias]
         for use in uses:
             if isinstance(use, ast.Attribute):
@@ -118,6 +123,31 @@ class RemovedName(Rule):
             start = source.start_of(use)  # type: ignore[arg-type]
             texts.append((start, start + len(name), new))
         return Repair("safe", f"use {new}", Change(texts=tuple(texts)))
+
+
+#: A string that holds a name, as `__all__`, annotations and look-ups do, and prose does not.
+_IN_A_STRING = r"[\"'](?:[^\"'\s]|(?<=[,|])\s|\s(?=\|))*\b{}\b(?:[^\"'\s]|(?<=[,|])\s|\s(?=\|))*[\"']"
+
+
+def _is_bound_again(site: Site, name: str) -> bool:
+    """Whether a function or class of the file has a name of its own that is the same."""
+    tree = site.file.tree
+    return any(scope is not tree.top and scope.binds(name) for scope in tree.all_scopes())
+
+
+def _is_known_by_name(site: Site, name: str) -> bool:
+    """Whether something may get the name in another way than by code of this file: another module, a string, a namespace."""
+    from telepathy_lint.facts.replaced import is_replaced, is_taken
+    from telepathy_lint.fixes.unused_imports import reads_namespaces
+
+    path, text = os.path.abspath(site.source.path), site.source.text
+    return (
+        os.path.basename(path) == "__init__.py"
+        or site.source.once(reads_namespaces)
+        or re.search(_IN_A_STRING.format(name), text) is not None
+        or is_taken(site.file, path, name)
+        or is_replaced(site.file, path, name)
+    )
 
 
 def _gone_since(symbol: str, name: str) -> tuple[Version, str]:

@@ -40,9 +40,10 @@ class OutdatedOverride(Rule):
             def log(self, logs, start_time=None):
                 super().log({"step": self.state.global_step, **logs})
 
-    Fix safety: the fix of `compute_loss` is unsafe. Since 4.46, `Trainer` does not divide the loss by `gradient_accumulation_steps` for
-    models that do so themselves with `num_items_in_batch`. An override that ignores it trains with a gradient that is larger by
-    that factor, unless it sets `self.model_accepts_loss_kwargs = False`.
+    Fix safety: the fixes of `compute_loss` and `training_step` are unsafe. Since 4.46, `Trainer` does not divide the loss by
+    `gradient_accumulation_steps` for models that do so themselves with `num_items_in_batch`. An override that ignores it trains with a
+    gradient that is larger by that factor, unless it sets `self.model_accepts_loss_kwargs = False`. A method that uses the name of the
+    new parameter already is not fixed.
     """
 
     meta = Meta(
@@ -90,10 +91,26 @@ class OutdatedOverride(Rule):
         override = OVERRIDES[site.node.name]
         if not override.by_name and len(given.args) != override.before:
             return None
+        if _names(site.node, override.added):
+            return None
         end = max(source.end_of(each) for each in (*given.args[-1:], *given.defaults[-1:]))  # type: ignore[arg-type]
-        safety = "unsafe" if site.node.name == "compute_loss" else "safe"
+        safety = "unsafe" if site.node.name in _GIVE_THE_LOSS else "safe"
         change = Change(texts=((end, end, f", {override.added}=None"),))
         return Repair(safety, f"take {override.added}", change)  # type: ignore[arg-type]
+
+
+#: Methods in which ignoring `num_items_in_batch` changes how the loss of several batches is scaled.
+_GIVE_THE_LOSS = ("compute_loss", "training_step")
+
+
+def _names(method: ast.FunctionDef, name: str) -> bool:
+    """Whether a method speaks of a name: a parameter of it would hide a global, or be there twice."""
+    return any(
+        (isinstance(node, ast.Name) and node.id == name)
+        or (isinstance(node, ast.arg) and node.arg == name)
+        or (isinstance(node, (ast.Global, ast.Nonlocal)) and name in node.names)
+        for node in ast.walk(method)
+    )
 
 
 def _passes_metrics(call: ast.Call) -> bool:

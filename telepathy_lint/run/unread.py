@@ -23,6 +23,10 @@ _TO_FILL = (
     r"(?i)\s*(?:your|insert|fill|write|add|put|enter|complete|replace)\b(?:[ \t]+[\w'`-]+){1,9}[ \t.!:]*$"
     r"|\s*[a-z_][\w.]*[ \t]*=[ \t]*(?:#.*)?$"
 )
+#: A line that ends after the dot of an attribute (`model = HookedTransformer.`): somebody looked at what the editor offers to complete it.
+_UNFINISHED = (
+    r"\s*(?:[\w, ]+=|from|import|for\s[\w, ]+\sin|if|while|return)?\s*[A-Za-z_][\w.]*\.[ \t]*[:)]?[ \t]*$"
+)
 #: A line of a notebook in a script: a command of the shell, or a magic.
 _OF_A_NOTEBOOK = r"\s*(?:!|%%?)\s?[A-Za-z]"
 #: A command of pip that Colab runs without a mark, and what Colab writes at the top of a notebook that it exports as a script.
@@ -113,7 +117,7 @@ def _is_to_fill(lines: list[str], at: int) -> bool:
 def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     """Whether a cell was never run although others were, failed with this error, or is for a newer Python than this one.
 
-    Or it is an exercise, with a place for the reader's code.
+    Or it is an exercise, with a place for the reader's code, or its author stopped in the middle of a name.
     """
     number = error.cell
     notebook = parsed(data)
@@ -128,7 +132,12 @@ def _is_a_scrap(data: bytes, error: SourceError) -> bool:
     source = cells[number].get("source", "")
     text = "".join(source)
     lines = text.splitlines()
-    if _is_prose(text) or _is_to_fill(lines, error.line - 1):
+    at = error.line - 1
+    if (
+        _is_prose(text)
+        or _is_to_fill(lines, at)
+        or (at < len(lines) and re.match(_UNFINISHED, lines[at]) is not None)
+    ):
         return True
     outputs = cells[number].get("outputs")
     errors = (

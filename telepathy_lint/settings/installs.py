@@ -25,6 +25,7 @@ _OR_LATER = r"[ \t]*(?:\+|\(?(?:or|and) (?:later|newer|above|higher|greater|up))
 _REQUIREMENT = (
     r"(?i)(?<![\w./-])transformers(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
     r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)"
+    r"|(?:^|[/ \t])transformers-(?P<wheel>\d{1,9}(?:\.\d{1,9})+)-py\d[\w.-]*\.whl"
 )
 #: A release of transformers that git checks out: in its folder, or when the repository is cloned.
 _TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
@@ -38,6 +39,9 @@ _CLAUSE = r"(===?|~=|>=?|<=?|!=)[ \t]*v?(\d{1,9}(?:\.\d{1,9})*)"
 _LOWER = ("==", "===", "~=", ">", ">=")
 #: Characters of a command in which the requirement is looked for.
 _MOST_OF_A_COMMAND = 600
+_MOST_OF_A_CALL = 3_000
+#: The end of a line behind which the arguments of a call go on with another string, and lines of comments between.
+_NEXT_ARGUMENT = r"([(\[,])(?:[ \t]*(?:#[^\r\n]*)?\r?\n)+[ \t]*(?=[\"'])"
 
 
 #: Clauses that leave out newer releases, with the operators of pip, conda and poetry.
@@ -102,7 +106,10 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
     while at >= 0:
         end = at + len(_INSTALL)
         if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
-            rest = _one_line(data[end : end + _MOST_OF_A_COMMAND].decode("utf-8", "replace"))
+            rest = data[end : end + (_MOST_OF_A_CALL if run else _MOST_OF_A_COMMAND)].decode(
+                "utf-8", "replace"
+            )
+            rest = _one_line(re.sub(_NEXT_ARGUMENT, r"\1 ", rest) if run else rest)
             found += filter(None, map(_asked, re.finditer(_REQUIREMENT, rest)))
         at = data.find(_INSTALL, end)
     return found
@@ -146,8 +153,8 @@ def _one_line(rest: str) -> str:
 
 
 def _asked(requirement: re.Match[str]) -> Asked | None:
-    if requirement["tag"] is not None:
-        tag = requirement["tag"]
+    tag = requirement["tag"] or requirement["wheel"]
+    if tag is not None:
         return Asked(tag, tag.startswith("5."), True, newest_allowed(f"=={tag}"))
     clauses = [(each[1], each[2]) for each in re.finditer(_CLAUSE, requirement["clauses"])]
     lower = [version for operator, version in clauses if operator in _LOWER]

@@ -38,6 +38,10 @@ def find(file: File) -> Iterator[Site]:
         given = getattr(model.node, "value", model.node) if model is not None else None
         if not isinstance(given, (ast.Name, ast.Attribute, ast.Call)):
             continue
+        if model is not None and any(
+            value.kind in ("const", "text") and not value.is_none for value in model.values
+        ):
+            continue  # an id in some of the cases
         made_by = file.objects.makers(given, context, SURELY_IS)
         if not made_by or not all(
             isinstance(each, ast.Call) and catalog.last(dotted(each.func) or "") in _GIVE_MODELS

@@ -169,7 +169,7 @@ def header(file: Path) -> dict[str, Tensor]:
     try:
         content = json.loads(text)
         found = {
-            name: Tensor(entry["dtype"], tuple(entry["shape"]))
+            name: Tensor(entry["dtype"], _shape(entry["shape"]))
             for name, entry in content.items()
             if name != "__metadata__"
         }
@@ -181,6 +181,13 @@ def header(file: Path) -> dict[str, Tensor]:
     if 8 + length + end > size:
         raise UnreadableError(f"{file} is truncated: it has {size} of {8 + length + end} bytes")
     return found
+
+
+def _shape(given: Any) -> tuple[int, ...]:
+    """A tensor's dimensions. Raises ValueError for what is none."""
+    if not isinstance(given, list) or not all(type(length) is int and length >= 0 for length in given):
+        raise ValueError(f"the shape of a tensor is {given!r}")
+    return tuple(given)
 
 
 def _refuse_pointer(file: Path) -> None:

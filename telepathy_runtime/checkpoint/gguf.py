@@ -68,7 +68,10 @@ def _header(stream: BinaryIO, file: Path) -> Header:
 
 def _read(stream: BinaryIO, letter: str) -> Any:
     size = struct.calcsize("<" + letter)
-    return struct.unpack("<" + letter, stream.read(size))[0]
+    read = stream.read(size)
+    if len(read) < size:
+        raise struct.error("cut short")
+    return struct.unpack("<" + letter, read)[0]
 
 
 def _text(stream: BinaryIO) -> str:

@@ -23,8 +23,9 @@ from telepathy_runtime.commands.script_settings import (
     Settings,
     dtype_named,
 )
+from telepathy_runtime.memory.targets import EVERY, NAMES
 from telepathy_runtime.memory.units import gib
-from telepathy_runtime.memory.workload import CHOICES, LORA_TARGETS, SAVED, Workload
+from telepathy_runtime.memory.workload import CHOICES, SAVED, Workload
 from telepathy_runtime.models.lookup import Sources, find
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
 
@@ -271,9 +272,9 @@ class Script(Settings):
         else:
             self.settings["lora_rank"] = rank.value
         names = targets.value if targets is not None else None
-        if names == "all-linear":
-            self.take("lora_targets", ("all-linear",), targets or call.at, "adapters on all linear layers")
-        elif isinstance(names, tuple) and names and set(names) <= set(LORA_TARGETS):
+        if names == EVERY:
+            self.take("lora_targets", (EVERY,), targets or call.at, "adapters on all linear layers")
+        elif isinstance(names, tuple) and names and set(names) <= NAMES | {EVERY}:
             self.take("lora_targets", names, targets or call.at, f"adapters on {', '.join(names)}")
         else:
             usual = Workload.lora_targets

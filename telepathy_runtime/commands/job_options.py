@@ -183,6 +183,13 @@ def pair_options(parser: argparse.ArgumentParser) -> None:
 
 def workload(args: argparse.Namespace) -> Workload:
     """The job described by the options. Raises UnknownOptionError."""
+    if args.model == "":
+        raise UnknownOptionError("MODEL must not be empty: give an id, or the path of a config.json")
+    alone = [
+        flag for flag in ("target_seq_len", "target_unfrozen", "adapter_params") if getattr(args, flag, None)
+    ]
+    if alone and not args.target:
+        raise UnknownOptionError(f"--{alone[0].replace('_', '-')} needs --target, the model that it is about")
     values = {field.name: getattr(args, field.name) for field in dataclasses.fields(Workload)}
     for name in ("lora_targets", "modules_to_save", "offload"):
         values[name] = tuple(part.strip() for part in (values[name] or "").split(",") if part.strip())
@@ -216,3 +223,8 @@ def cards_of(args: argparse.Namespace) -> list[Gpu]:
         raise UnknownOptionError(f"--colocated must be at least 0 and below 1, not {share!r}")
     cards = [gpu(name) for name in (GPUS if "all" in names else names)]
     return [card.beside(share) for card in cards] if share else cards
+
+
+def exit_code(size: int, cards: Sequence[Gpu], reserve: float) -> int:
+    """The exit code: 0 if `size` bytes fit on every card."""
+    return 0 if all(size <= card.budget(reserve) for card in cards) else 1

@@ -14,11 +14,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from telepathy_runtime.commands import from_script, models
+from telepathy_runtime.commands import from_script, models, trace_own
 from telepathy_runtime.commands.guard import guarded
 from telepathy_runtime.commands.job_options import (
     Given,
     cards_of,
+    exit_code,
+    given,
     job_options,
     pair_options,
     traced_option,
@@ -30,9 +32,10 @@ from telepathy_runtime.memory.advice import Advice, advice
 from telepathy_runtime.memory.chart import draw, draw_steps
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.fallback import estimate_or_trace
-from telepathy_runtime.memory.gpus import Gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
 from telepathy_runtime.memory.plan import MOST, Fit, max_batch, max_tokens, search, search_few
+from telepathy_runtime.memory.runs import check_runs, longest
+from telepathy_runtime.memory.traceable import check_traceable
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import lookup, registry
@@ -112,8 +115,10 @@ def _estimate(args: argparse.Namespace) -> int:
     work, cards = workload(args), cards_of(args)
     if args.plot and len(cards) > 1:
         raise UnknownOptionError("--plot needs exactly one GPU: pass one with --gpu")
-    result = _estimated(args, work)
-    result = dataclasses.replace(result, notes=(*notes, *result.notes))
+    spec = find(args, args.model)
+    work, shorter = _within(args, spec, work)
+    result = _estimated(args, spec, work)
+    result = dataclasses.replace(result, notes=(*notes, *shorter, *result.notes))
     if args.plot:
         bars = [(instant.name, instant) for instant in result.instants]
         title = f"{' + '.join(result.models)}, {render.workload_text(result.workloads[-1])}"
@@ -122,25 +127,27 @@ def _estimate(args: argparse.Namespace) -> int:
         print(json.dumps(render.estimate_json(result, cards, args.reserve), indent=2))
     else:
         print(render.estimate_text(result, cards, args.reserve))
-    return _fits(result.peak_allocated, cards, args.reserve)
+    return exit_code(result.peak_allocated, cards, args.reserve)
 
 
-def _estimated(args: argparse.Namespace, work: Workload) -> Estimate:
+def _within(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> tuple[Workload, list[str]]:
+    """The job with the longest sequence that the model reads, where the default length is longer, and a note of it."""
+    most = longest(spec)
+    if not 0 < most < work.seq_len or "seq_len" in given(args) or work.seq_len != Workload.seq_len:
+        return work, []
+    return work.but(seq_len=most), [f"{most} tokens, all that {spec.id} reads"]
+
+
+def _estimated(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
     """The estimate; a trace, or a lower bound, if the model's activations have no closed form."""
-    spec = find(args, args.model)
     if args.target or args.traced:
         return _at(args, spec, work)
     return estimate_or_trace(spec, work, _traceable(args, spec))
 
 
-def _fits(size: int, cards: Sequence[Gpu], reserve: float) -> int:
-    """The exit code: 0 if `size` bytes fit on every card."""
-    return 0 if all(size <= card.budget(reserve) for card in cards) else 1
-
-
 def _plan(args: argparse.Namespace) -> int:
     if args.trace:
-        return _trace(args)
+        return trace_own.run(args)
     notes = from_script.apply(args)
     work = workload(args)
     if not args.model and (work.image_tokens or work.tower != Workload.tower):
@@ -148,9 +155,11 @@ def _plan(args: argparse.Namespace) -> int:
             "--image-tokens and --tower need a model that reads images, such as llava-hf/llava-1.5-7b-hf"
         )
     specs = [find(args, args.model)] if args.model else [registry.get(each) for each in _SHOWN]
+    work, shorter = _within(args, specs[0], work)
+    notes = [*notes, *shorter]
     fits = [(spec.id, _fit(args, spec, work, card)) for spec in specs for card in cards_of(args)]
     if args.model:  # what holds for the job whatever its batch
-        notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in (fit.at or fit.above).notes)]
+        notes = [*notes, *dict.fromkeys(note for _, fit in fits for note in notes_of(fit))]
     found = _advice(args, specs, work, fits)
     if args.plot:
         _draw_fits(args, fits, work)
@@ -169,6 +178,12 @@ def _plan(args: argparse.Namespace) -> int:
         for note in notes:
             print(f"note: {note}")
     return 0 if all(fit.batch for _, fit in fits) else 1
+
+
+def notes_of(fit: Fit) -> tuple[str, ...]:
+    """What is to be said of the job that was found, or of the smallest, which does not fit."""
+    shown = fit.at or fit.above
+    return shown.notes if shown is not None else ()
 
 
 def _advice(
@@ -217,19 +232,25 @@ def _fit(args: argparse.Namespace, spec: ModelSpec, work: Workload, card: Any) -
         try:
             return find_most(spec, work, device=card, reserve=args.reserve)
         except NotModelledError as error:
-            _traces(args, spec, error)
+            _traces(args, spec, work, error)
     field, most = ("seq_len", spec.max_positions) if args.context else ("batch", MOST)
     return search_few(
         lambda n: _traced(args, spec, work.but(**{field: n})), device=card, reserve=args.reserve, limit=most
     )
 
 
-def _traces(args: argparse.Namespace, spec: ModelSpec, reason: NotModelledError) -> None:
+def _traces(args: argparse.Namespace, spec: ModelSpec, work: Workload, reason: NotModelledError) -> None:
     """Say that a model without a closed form is traced, or raise the error if it cannot be."""
     if spec.head_rows >= 0 or spec.stored_bytes:
         raise NotModelledError(f"{reason}; only language models in 16 or 32 bits are traced") from reason
+    if not spec.architecture or (args.model and Path(args.model).suffix in (".safetensors", ".gguf")):
+        raise NotModelledError(f"{reason}; give the folder of its config.json") from reason
     if find_spec("torch") is None or find_spec("transformers") is None:
         raise NotModelledError(f"{reason}; with torch and transformers they are traced") from reason
+    try:
+        check_traceable(work)
+    except UnknownOptionError as error:
+        raise NotModelledError(f"{reason}, and it is not traced: {error}") from reason
     text = f"{reason}: transformers' own step is traced, seconds for each batch or length that is tried"
     print(text, file=sys.stderr)
     args.traced = True
@@ -244,10 +265,18 @@ def _at(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estimate:
     if not args.target:
         return estimate(spec, work)
     target = find(args, args.target)
+    for name, least in (("latents", 1), ("depth", 0), ("adapter_params", 0), ("target_seq_len", 1)):
+        number = getattr(args, name)
+        if number is not None and number < least:
+            flag = "--" + name.replace("_", "-")
+            raise UnknownOptionError(f"{flag} must be a whole number of at least {least}, not {number}")
     bridge: PerceiverBridge | Adapter = PerceiverBridge(spec.hidden, target.hidden, args.latents, args.depth)
     if args.adapter_params is not None:
         bridge = Adapter(args.adapter_params)
-    read = Workload(seq_len=work.seq_len, batch=work.batch, dtype=work.dtype, hidden_states=True)
+    same = {
+        name: getattr(work, name) for name in ("seq_len", "batch", "dtype", "attn", "padded", "transformers")
+    }
+    read = Workload(hidden_states=True, **same)
     length = args.target_seq_len or work.seq_len
     write = work.but(regime="frozen_grad", seq_len=length, hidden_states=False)
     return estimate_pair(
@@ -265,6 +294,7 @@ def _traced(args: argparse.Namespace, spec: ModelSpec, work: Workload) -> Estima
     from telepathy_runtime.memory.standard_step import trace_workload
     from telepathy_runtime.memory.tracing import TraceError
 
+    check_runs(spec, work)
     try:
         return trace_workload(_traceable(args, spec), work)
     except TraceError as error:
@@ -277,34 +307,6 @@ def _traceable(args: argparse.Namespace, spec: ModelSpec) -> ModelSpec | Path:
         return spec
     path = Path(args.model)
     return path if path.exists() else lookup.cached(args.model) or spec
-
-
-def _trace(args: argparse.Namespace) -> int:
-    from importlib import import_module
-
-    from telepathy_runtime.memory.tracing import TraceError, trace
-
-    module, _, function = args.trace.partition(":")
-    if not function:
-        raise UnknownOptionError(f"--trace must be MODULE:FUNCTION, not {args.trace!r}")
-    sys.path.insert(0, str(Path.cwd()))
-    build = getattr(import_module(module), function, None)
-    if build is None:
-        raise UnknownOptionError(f"--trace: module {module} has no function {function}")
-    try:
-        result = trace(build, padded=args.padded)
-    except TraceError as error:
-        raise ValueError(str(error)) from error
-    cards = cards_of(args)
-    if args.json:
-        known = [render.gpu_json(card, args.reserve) for card in cards]
-        shown = dataclasses.asdict(result) | ({"gpu": known[0]} if len(known) == 1 else {"gpus": known})
-        print(json.dumps(shown, indent=2))
-    else:
-        print(f"built {gib(result.built)}, peak {gib(result.peak_allocated)} at: {result.peak_at}")
-        print("peak of each step: " + ", ".join(gib(peak) for peak in result.step_peaks))
-        print(render.cards_text(result.peak_allocated, cards, args.reserve))
-    return _fits(result.peak_allocated, cards, args.reserve)
 
 
 def _compare(args: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.families import FAMILIES, family, form
+from telepathy_runtime.memory.families import FAMILIES, family, form, knows_activation
 from telepathy_runtime.memory.forward import (
     ends_unrotated,
     rotary_tables,
@@ -278,6 +278,8 @@ def _unmodelled(spec: ModelSpec, work: Workload) -> str:
         or bool(spec.experts) != bool(family(spec).experts)
     ):
         return spec.architecture or "a model known by its headers alone"
+    if not knows_activation(spec):
+        return f"{spec.architecture} with the activation {spec.activation}"
     # Autocast and DoRA were compared for layers that are built as Llama's: two norms, each before a block; for those of Gemma 3 with adapters.
     built = built_as_llama if work.regime in ("full", "frozen_grad") else on_tape
     if (work.casts or work.dora) and not built(family(spec), spec.experts):
@@ -385,7 +387,7 @@ def divided(spec: ModelSpec, work: Workload) -> ModelSpec:
     for name in ("heads", "kv_heads", "intermediate"):
         if getattr(spec, name) % work.ranks:
             raise UnknownOptionError(
-                f"shard='tp': {getattr(spec, name)} {name} of {spec.id} over {work.ranks} ranks"
+                f"shard='tp': {getattr(spec, name)} {name} of {spec.id} over {work.ranks} ranks cannot be divided; --ranks must divide them"
             )
     return replace(
         spec,

@@ -20,8 +20,8 @@ from telepathy_runtime.memory.blocks import (
     norm_saved,
     norm_working,
 )
-from telepathy_runtime.memory.families import FAMILIES, family, form
-from telepathy_runtime.memory.forward import position_buffer
+from telepathy_runtime.memory.families import family
+from telepathy_runtime.memory.forward import LOADED_SINCE, position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
@@ -34,10 +34,11 @@ from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, rep
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.notes import notes_of
+from telepathy_runtime.memory.runs import as_run, check_runs
 from telepathy_runtime.memory.states import States, states
-from telepathy_runtime.memory.taped import EAGER, PROGRAMS, phases
+from telepathy_runtime.memory.taped import PROGRAMS, check_job, phases
 from telepathy_runtime.memory.workload import Workload
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Estimate:
 
     models: tuple[str, ...]
     workloads: tuple[Workload, ...]
-    after_load: int  # weights alone
+    after_load: int  # weights, and GPT-J's table of positions
     steady: int  # between two steps
     instants: tuple[Instant, ...]
     notes: tuple[str, ...] = ()
@@ -74,9 +75,13 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
     """
     check_reads(spec.id, spec.architecture, work)
     check_images(spec, work)
-    run = _as_run(spec, work)
+    check_runs(spec, work)
+    run = as_run(spec, work)
+    if spec.architecture in PROGRAMS:
+        check_job(spec, run)
     layer = None if spec.architecture in PROGRAMS else block(spec, text_of(spec, run))
-    held = states(spec, run)
+    held, table = states(spec, run), position_buffer(spec, run)
+    held = replace(held, weights=held.weights + table)
     if layer is None and work.packed and spec.encoder_layers:
         raise NotModelledError(f"activations of {spec.architecture} with packed batches have no closed form")
     if layer is None:
@@ -84,32 +89,16 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         instants = tuple(Instant(name, **parts) for name, parts in found)
     else:
         held = with_tower(spec, run, held) if work.image_tokens else held
-        there = replace(held, weights=held.weights + position_buffer(spec))
-        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, there)
+        instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
         instants = with_images(spec, run, held, instants) if work.image_tokens else instants
     return Estimate(
         models=(spec.id,),
         workloads=(work,),
-        after_load=held.weights,
+        after_load=held.weights - table * (run.version < LOADED_SINCE),
         steady=held.weights + held.optimizer + held.bucket,
         instants=instants,
         notes=notes_of(spec, work, run),
     )
-
-
-def _as_run(spec: ModelSpec, work: Workload) -> Workload:
-    """The job as the model runs it: a packed batch is one row; eager attention, where transformers has no sdpa.
-
-    Raises UnknownOptionError for flash attention where a model's only attention is eager.
-    """
-    run = work.as_run()
-    how = FAMILIES.get(form(spec))
-    if spec.architecture in EAGER and run.attn == "flash_attention_2":
-        raise UnknownOptionError(
-            f"transformers has no flash_attention_2 for {spec.architecture}; known: eager"
-        )
-    other = spec.architecture in EAGER or (how is not None and not how.sdpa)
-    return run.but(attn="eager") if other and run.attn == "sdpa" else run
 
 
 def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:

@@ -7,6 +7,7 @@ from os import PathLike
 
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.held import held
+from telepathy_runtime.memory.targets import UnknownTargetError
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError
 
@@ -17,7 +18,8 @@ def estimate_or_trace(
     """The peak of `work`. Without a closed form, transformers' own step is traced, which takes seconds and needs torch.
 
     `model` is what to trace if it is not `spec`: the path of a config.json. If it cannot be traced, the result is a lower
-    bound (`whole` is False) whose notes say why. Raises UnknownOptionError for an option that is not modelled.
+    bound (`whole` is False) whose notes say why. Raises UnknownOptionError for an option that is not modelled, and for
+    names of adapters that the model does not have.
     """
     try:
         return estimate(spec, work)
@@ -32,6 +34,8 @@ def estimate_or_trace(
     started = time.monotonic()
     try:
         traced = trace_workload(spec if model is None else model, work)
+    except UnknownTargetError:
+        raise
     # Whatever the model's own code raises, the counted parts are still known.
     except Exception as error:
         return held(spec, work, f"{reason}, and they cannot be traced: {error}")

@@ -32,6 +32,7 @@ class Family(NamedTuple):
     half_softmax: bool = False  # eager attention's softmax in the weights' dtype instead of float32
     sinks: bool = False  # eager attention joins a column to the scores, and subtracts the largest of each row
     sdpa: bool = True  # False: transformers runs it with eager attention instead
+    sdpa_since: tuple[int, int] = (0, 0)  # the first transformers that has sdpa
     fused_gate: bool = False  # gate and up are one matrix
     inline: bool = False  # a layer's own code has the feed-forward block, and holds nothing else for it
     held: int = 0  # further tensors of the stream's size that a layer holds while its MLP runs; -1: one less
@@ -97,6 +98,7 @@ FAMILIES = {
         parallel=True,
         tables=(4, 0.25),
         float_scores=True,
+        sdpa_since=(5, 24),
         holds_parts=True,
         inner_dropout=True,
     ),
@@ -111,8 +113,18 @@ FAMILIES = {
 }
 
 #: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here
-#: are one kernel, which keeps its input.
-ACTIVATIONS = {"gelu_new": (4, False), "gelu_fast": (6, False), "quick_gelu": (2, False), "relu": (1, True)}
+#: are one kernel.
+ACTIVATIONS = {"gelu_new": (4, False), "quick_gelu": (2, False), "relu": (1, True)}
+ONE_KERNEL = frozenset(("gelu", "gelu_pytorch_tanh", "silu", "swish", "relu6", "leaky_relu", "hardswish"))
+"""Activations that are one kernel, which keeps its input. Those in neither table were not compared with traces."""
+
+
+def knows_activation(spec: ModelSpec) -> bool:
+    """Whether the formulas of a decoder's feed-forward block hold for its activation."""
+    return spec.activation in ONE_KERNEL | {
+        "gelu_new",
+        *(("quick_gelu", "relu2") if spec.gated_mlp else ("relu",)),
+    }
 
 
 def family(spec: ModelSpec) -> Family:

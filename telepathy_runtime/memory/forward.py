@@ -6,10 +6,16 @@ block. The letters are those of `layers`.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.families import ACTIVATIONS, family, projects_first
+from telepathy_runtime.memory.families import ACTIVATIONS, FAMILIES, family, form, projects_first
 from telepathy_runtime.memory.layers import autocast, norm_kept, repeats_keys, up_to_8, weights_behind
 from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.models.consistency import WHOLE
 from telepathy_runtime.models.spec import ModelSpec, element_size
+
+SHARED_SINCE = (5, 24)
+"""The first transformers whose GPT-J has one table of positions, and looks them up once for all layers and sequences."""
+LOADED_SINCE = (5, 0)
+"""The first transformers that loads this table with the weights, and not in the first step."""
 
 
 def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
@@ -26,7 +32,7 @@ def works_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> in
     # The only layer's input are the embeddings themselves, if no positions are added.
     other = spec.layers > 1 or spec.learned_positions
     most -= element_size(work.dtype) * work.tokens * spec.hidden * (not other)
-    return most + rotary_tables(spec, work)
+    return most + rotary_tables(spec, work) + _looks_up(spec, work)
 
 
 def rotary_tables(spec: ModelSpec, work: Workload) -> int:
@@ -41,22 +47,45 @@ def rotary_tables(spec: ModelSpec, work: Workload) -> int:
     element = 4 if in_float else element_size(work.dtype)
     kinds = work.batch if how.tables_of_each else 1
     kinds *= 1 + (how.two_tables and 0 < spec.sliding_layers < spec.layers)
-    width = round(spec.head_dim * rotated_share(spec))
     if how.float_scores:
-        return element * work.seq_len * width
-    return 2 * element * work.seq_len * width * kinds
+        return element * work.seq_len * _turned(spec)
+    return 2 * element * work.seq_len * _turned(spec) * kinds
 
 
-def position_buffer(spec: ModelSpec) -> int:
-    """Sines and cosines of all positions, of which GPT-J has a table in float32 beside its weights."""
+def position_buffer(spec: ModelSpec, work: Workload) -> int:
+    """Sines and cosines of all positions, of which GPT-J has a table in float32 beside its weights, before transformers 5.24 one in each layer."""
+    how = FAMILIES.get(form(spec))
+    if how is None or not how.float_scores:
+        return 0
+    tables = spec.layers if work.version < SHARED_SINCE else 1
+    return 4 * spec.max_positions * _turned(spec) * tables
+
+
+def _looks_up(spec: ModelSpec, work: Workload) -> int:
+    """What a layer of an older GPT-J holds of its table: a copy for each sequence, the positions, and what was looked up."""
+    if not family(spec).float_scores or work.version >= SHARED_SINCE:
+        return 0
+    each = 4 * spec.max_positions + (8 + element_size(work.dtype)) * work.seq_len
+    return work.batch * each * _turned(spec) - rotary_tables(spec, work)
+
+
+def _share(spec: ModelSpec) -> float:
+    """The share of a head that is rotated; a config of heads that are rotated whole may name one, which is not read."""
     how = family(spec)
-    return 4 * spec.max_positions * round(spec.head_dim * rotated_share(spec)) * how.float_scores
+    own = 0.0 if form(spec) in WHOLE else spec.rotated
+    return own or how.tables[1] or how.rotated
 
 
 def rotated_share(spec: ModelSpec) -> float:
-    """The share of a head that is rotated."""
-    how = family(spec)
-    return spec.rotated or how.tables[1] or how.rotated
+    """The share of a head that is rotated, as its sines and cosines have it."""
+    return _turned(spec) / spec.head_dim
+
+
+def _turned(spec: ModelSpec) -> int:
+    """How many numbers of a head are rotated, or have a sine that is not used where that is odd."""
+    exact = spec.head_dim * _share(spec)
+    whole = round(exact) if family(spec).float_scores else int(exact)
+    return whole + whole % 2
 
 
 def _rows(spec: ModelSpec, work: Workload) -> int:
@@ -88,7 +117,7 @@ def _rotation_works(spec: ModelSpec, work: Workload) -> int:
     if (
         how.joined and how.tables[0]
     ):  # GLM joins the rotated part of each head to the rest of it, first for queries
-        share = rotated_share(spec)
+        share = _share(spec)
         joining = max(q + int(share * (q + kv)), q + kv + int(share * kv))
         return _rows(spec, work) + e * tokens * (q + 2 * kv + joining - 2 * kv * work.use_cache)
     if not how.rotary or how.rotated < 1 or how.fused_qkv or how.tables[0]:
@@ -149,7 +178,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         held += 2 * kv * (not work.use_cache)
         if how.holds_parts:
             # Views of the projections are parts of what was joined.
-            held += int((1 + rotated_share(spec)) * (q + kv))
+            held += int((1 + _share(spec)) * (q + kv))
     total = _rows(spec, work) + e * tokens * held
     if work.attn == "eager":
         pairs = work.batch * spec.heads * work.seq_len**2
@@ -157,7 +186,9 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         if (
             how.float_scores
         ):  # the scores of queries and keys in float32, which several sequences copy to another order
-            most = max(most, 4 * pairs + 4 * tokens * (q + kv) * (1 + (work.batch > 1)))
+            copies_of_both = 4 * tokens * (q + kv)
+            most += copies_of_both * (work.version < SHARED_SINCE)  # older code holds them to the end
+            most = max(most, 4 * pairs + copies_of_both * (1 + (work.batch > 1)))
         return total + e * tokens * copies + most
     # The kernel's output, beside what it read; then beside its copy, or that of the last matrix. A mask becomes a bias, which is made from
     # bits, and is then a part of a wider one.

@@ -58,6 +58,10 @@ def gpu(name: str) -> Gpu:
         return this_device()
     size = sized(name)
     if size is not None:
+        if size[1] <= CONTEXT_BYTES:
+            raise UnknownOptionError(
+                f"GPU {name!r}: its memory must be more than {CONTEXT_BYTES / GIB:.1f} GiB, those of a CUDA context"
+            )
         return Gpu(name, size[1], count=size[0])
     found = canonical(name)
     if found is None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.notes import dtype_note
 from telepathy_runtime.memory.states import states
@@ -37,6 +40,7 @@ def held(spec: ModelSpec, work: Workload, reason: str) -> Estimate:
             f"{spec.id}: quantised weights take no gradients; known: regime lora, frozen_grad"
         )
     known = states(spec, work)
+    known = replace(known, weights=known.weights + position_buffer(spec, work))
     tokens = work.seq_len + max(work.new_tokens - 1, 0)
     cache = spec.kv_bytes(work.batch, tokens, work.dtype) if work.use_cache and not work.trains else 0
     instants = [Instant("weights and cache" if cache else "weights", known.weights, kv_cache=cache)]

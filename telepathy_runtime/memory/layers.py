@@ -6,8 +6,10 @@ heads, a heads.
 
 from __future__ import annotations
 
-from telepathy_runtime.memory.families import ACTIVATIONS, family
-from telepathy_runtime.memory.workload import GQA_IN_FLASH, GQA_IN_SDPA, Workload, sites_of
+from telepathy_runtime.memory.families import ACTIVATIONS, family, form
+from telepathy_runtime.memory.shapes import matrices
+from telepathy_runtime.memory.targets import sites_of
+from telepathy_runtime.memory.workload import GQA_IN_FLASH, GQA_IN_SDPA, Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
 
 
@@ -87,8 +89,8 @@ def attention_kept(spec: ModelSpec, work: Workload, masked: bool) -> int:
     cached = _cached(work)
     repeated = copies_keys(spec, work, masked)
     # Adapters of another dtype keep their own copy of the output.
-    adapted = (work.regime, work.lora_dtype) == ("lora", work.dtype) and any(
-        "o" in sites_of(name, spec.architecture) for name in work.lora_targets
+    adapted = (work.regime, work.lora_dtype) == ("lora", work.dtype) and "o" in sites_of(
+        work.lora_targets, form(spec), matrices(spec)
     )
     trained_out = work.regime == "full" or adapted
     number, share = how.tables[0], spec.rotated or how.tables[1]

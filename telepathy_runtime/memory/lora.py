@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.families import family
+from telepathy_runtime.memory.families import family, form
 from telepathy_runtime.memory.layers import attention_kept, has_mask, norm_kept
 from telepathy_runtime.memory.shapes import matrices
-from telepathy_runtime.memory.workload import SITES, Workload, sites_of
+from telepathy_runtime.memory.targets import EVERY, UnknownTargetError, names_of, sites_of
+from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 from telepathy_runtime.models.towers import WINDOWED, Tower
-
-_USUAL = ("q_proj", "v_proj")
 
 
 class Target(NamedTuple):
@@ -30,23 +29,18 @@ class Target(NamedTuple):
 def targets(spec: ModelSpec, work: Workload) -> list[Target]:
     """The matrices of one layer that have adapters, each once.
 
-    Raises UnknownOptionError for a name that this architecture does not have.
+    Raises UnknownTargetError for a name that this architecture does not have, NotModelledError for one of an expert that reads every token.
     """
     shapes = matrices(spec)
-    # PEFT's own default for one matrix of queries, keys and values is that matrix.
-    names = ("qkv_proj",) if work.lora_targets == _USUAL and "qkv" in shapes else work.lora_targets
-    found: dict[str, Target] = {}
-    for name in names:
-        there = [site for site in sites_of(name, spec.architecture) if site in shapes]
-        if not there:
-            known = ", ".join(each for each, its in SITES.items() if set(its) & set(shapes))
-            raise UnknownOptionError(
-                f"lora_targets {name}: {spec.architecture} has no such matrix in its layers; known: {known}"
-            )
-        found |= {site: Target(site, *shapes[site]) for site in there}
-    return list(found.values())
+    if spec.shared_width and _SHARED & set(work.lora_targets):
+        raise NotModelledError(
+            f"activations of adapters on the shared expert of {spec.architecture} have no closed form"
+        )
+    return [Target(site, *shapes[site]) for site in sites_of(work.lora_targets, form(spec), shapes)]
 
 
+_SHARED = frozenset({EVERY, "gate_proj", "up_proj", "down_proj", "shared_expert_gate"})
+"""Names of the linear layers of an expert that reads every token, and of what weighs it."""
 PROJECTOR = ("first", "second")
 """The sites of a projector's matrices."""
 
@@ -59,7 +53,7 @@ def tower_matrices(spec: ModelSpec, work: Workload, skipped: int = 0) -> list[tu
     tower = spec.vision
     if work.regime != "lora" or work.tower == "frozen" or tower is None:
         return []
-    every = "all-linear" in work.lora_targets
+    every = EVERY in work.lora_targets
     return [
         (target, 1 if target.site in PROJECTOR else tower.layers - skipped)
         for name, target in _linears(spec, tower).items()
@@ -100,38 +94,30 @@ def tower_targets(spec: ModelSpec, work: Workload) -> list[Target]:
     return there
 
 
-_OF_TOWERS = frozenset({"out_proj", "fc1", "fc2"})
-"""Names of matrices in the towers of LLaVA and Gemma 3 that layers of Llama's kind do not have."""
-_OF_TEXT = frozenset(
-    f"{each}_proj" for each in ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down")
-) | {"all-linear"}
-"""Names in the text's layers of a model with vision, where these have a gate."""
-
-
 def check_names(spec: ModelSpec, work: Workload) -> None:
     """Check that the names of adapters on a model with vision are those of its text's matrices.
 
     Raises NotModelledError for names of matrices in a tower that reads images, and for a tower that is not known, to which names may reach
-    too; UnknownOptionError for names of nothing that runs.
+    too; UnknownTargetError for names of nothing that runs.
     """
     if spec.architecture not in VISION or work.regime != "lora":
         return
     if spec.vision is None and work.tower != "frozen":
         raise NotModelledError(f"adapters on {spec.architecture} with this tower have no closed form")
-    windowed = spec.architecture == "qwen2_5_vl"
-    reads = bool(work.image_tokens) and work.tower != "frozen"
+    text = set(names_of(form(spec), matrices(spec)).values()) | {EVERY}
+    tower = _linears(spec, spec.vision) if spec.vision is not None else {}
     for name in work.lora_targets:
-        if name in _OF_TOWERS and reads and not windowed:
+        if name in text:
+            continue
+        if name in tower and work.image_tokens and work.tower != "frozen":
             raise NotModelledError(
                 f"activations of adapters on {name} of the tower of {spec.architecture} have no closed form"
             )
-        if spec.gated_mlp and name not in _OF_TEXT:
-            known = ", ".join(each for each in SITES if each in _OF_TEXT)
-            there = name in _OF_TOWERS and not windowed
-            only = (
-                "is in the tower alone, which is frozen or reads nothing" if there else "is no matrix of it"
-            )
-            raise UnknownOptionError(f"lora_targets {name}: {only} ({spec.architecture}); known: {known}")
+        names = dict.fromkeys(names_of(form(spec), matrices(spec)).values())
+        if name in tower:
+            why = "this matrix in its tower alone, which is frozen or reads nothing"
+            raise UnknownTargetError(name, spec.architecture, names, why)
+        raise UnknownTargetError(name, spec.architecture, (*names, *tower))
 
 
 def embeddings_train(spec: ModelSpec, work: Workload) -> bool:

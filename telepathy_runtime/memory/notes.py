@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from telepathy_runtime.memory.families import FAMILIES, form
 from telepathy_runtime.memory.image_step import note_of
 from telepathy_runtime.memory.optimizers import PAGED
-from telepathy_runtime.memory.workload import Workload
+from telepathy_runtime.memory.workload import NEWEST, NEWEST_VERSION, Workload
 from telepathy_runtime.models.architectures import VISION
 from telepathy_runtime.models.spec import ModelSpec
 
@@ -19,8 +20,14 @@ def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
 def notes_of(spec: ModelSpec, work: Workload, run: Workload) -> tuple[str, ...]:
     """The notes on a job; `run`: as the model runs it."""
     notes = dtype_note(spec, work)
+    if work.version > NEWEST_VERSION:
+        notes.append(f"transformers {work.transformers} is newer than {NEWEST}, the newest that is modelled")
     if run.attn != work.attn:
-        notes.append(f"transformers has no sdpa for {spec.architecture}: counted with eager attention")
+        since = FAMILIES[form(spec)].sdpa_since if form(spec) in FAMILIES else (0, 0)
+        release = f" {work.transformers}" if work.version < since else ""
+        notes.append(
+            f"transformers{release} has no sdpa for {spec.architecture}: counted with eager attention"
+        )
     if spec.architecture in VISION:
         notes.append(
             note_of(spec, work)

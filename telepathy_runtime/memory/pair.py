@@ -11,9 +11,11 @@ from dataclasses import dataclass
 
 from telepathy_runtime.memory.blocks import block, norm_saved
 from telepathy_runtime.memory.estimate import Estimate
+from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
+from telepathy_runtime.memory.runs import check_runs, with_attention
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
@@ -96,12 +98,16 @@ def estimate_pair(
         )
     if share_weights and source.id != target.id:
         raise UnknownOptionError("share_weights needs the same model on both sides")
+    check_runs(source, read)
+    check_runs(target, write)
+    read, write = with_attention(source, read), with_attention(target, write)
     if share_weights and write.checkpointing:
         read = read.but(use_cache=False)  # transformers switches the cache off for a model with checkpointing
     e = element_size(write.dtype)
     job = write.but(regime="frozen_grad" if target_frozen else "full")
     layer = block(target, job)
-    weights = (0 if share_weights else source.params * e) + target.params * e + bridge.params * e
+    both = ((target, write),) if share_weights else ((source, read), (target, write))
+    weights = sum(each.params * e + position_buffer(each, its) for each, its in both) + bridge.params * e
     trained = bridge.params * e
     # The embedding is read without gradient, so it has a gradient only if it is tied to the head.
     stray = 0 if target_frozen else (target.params - (0 if target.tied else target.embedding_params)) * e

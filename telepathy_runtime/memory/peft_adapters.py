@@ -6,19 +6,31 @@ from typing import Any
 
 import torch
 
+from telepathy_runtime.memory.targets import EVERY, USUAL, UnknownTargetError
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.counting import TOWERS
 
 
 def _targets(model: Any, work: Workload) -> Any:
     """The names for PEFT, which finds out itself where all linear layers are, or its usual targets of a family."""
-    if "all-linear" in work.lora_targets:
-        return "all-linear"
+    if EVERY in work.lora_targets:
+        return EVERY
     there = {name.rpartition(".")[2] for name, _ in model.named_modules()}
-    usual = work.lora_targets == Workload.lora_targets
+    usual = work.lora_targets == USUAL
     if usual and "q_lin" in there:  # DistilBERT's queries and values; PEFT has no usual targets for it
         return ["q_lin", "v_lin"]
-    return None if usual and not there & set(work.lora_targets) else list(work.lora_targets)
+    if usual and not there & set(USUAL):
+        return None
+    unknown = [name for name in work.lora_targets if name not in there]
+    if unknown:
+        matrices = [
+            name
+            for name, module in model.named_modules()
+            if isinstance(module, torch.nn.Linear) or type(module).__name__ == "Conv1D"
+        ]
+        known = {name.rpartition(".")[2] for name in matrices if "." in name}
+        raise UnknownTargetError(unknown[0], model.config.model_type, sorted(known))
+    return list(work.lora_targets)
 
 
 def with_lora(model: Any, work: Workload) -> Any:

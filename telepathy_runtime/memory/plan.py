@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from telepathy_runtime.memory.estimate import Estimate, estimate
 from telepathy_runtime.memory.gpus import DEFAULT_GPU, RESERVE, Gpu, gpu
 from telepathy_runtime.memory.pair import Adapter, PerceiverBridge, estimate_pair
+from telepathy_runtime.memory.runs import longest
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec
 
@@ -23,7 +24,9 @@ class Fit:
     gpu: Gpu
     budget_bytes: int
     at: Estimate | None  # at `batch`; None if it is 0
-    above: Estimate  # at batch + 1, which does not fit or is beyond the model's limit
+    above: (
+        Estimate | None
+    )  # at batch + 1, which does not fit or is beyond the model's limit; None if it cannot run
     limited: bool = False  # by the model's positions, not by memory
 
     @property
@@ -74,9 +77,14 @@ def max_tokens(
     spec: ModelSpec, work: Workload, *, device: str | Gpu = DEFAULT_GPU, reserve: float = RESERVE
 ) -> Fit:
     """The longest `work.seq_len` whose peak fits, up to the model's positions; returned as `batch`."""
-    limit = max(spec.max_positions - work.new_tokens, 1)
+    most = longest(spec)
+    limit = most - max(work.new_tokens - 1, 0) if most else spec.max_positions - work.new_tokens
     return search(
-        lambda length: estimate(spec, work.but(seq_len=length)), device=device, reserve=reserve, limit=limit
+        lambda length: estimate(spec, work.but(seq_len=length)),
+        device=device,
+        reserve=reserve,
+        limit=max(limit, 1),
+        ends=most > 0,
     )
 
 
@@ -86,12 +94,13 @@ def search(
     device: str | Gpu = DEFAULT_GPU,
     reserve: float = RESERVE,
     limit: int = MOST,
+    ends: bool = False,
 ) -> Fit:
-    """The largest n up to `limit` for which `at(n)` fits; `at` must not decrease as n grows."""
+    """The largest n up to `limit` for which `at(n)` fits; `at` must not decrease as n grows, and with `ends` has nothing beyond the limit."""
     card = device if isinstance(device, Gpu) else gpu(device)
     budget = card.budget(reserve)
     if at(limit).peak_allocated <= budget:
-        return Fit(limit, card, budget, at(limit), at(limit + 1), limited=True)
+        return Fit(limit, card, budget, at(limit), None if ends else at(limit + 1), limited=True)
     fits, fails = 0, limit
     while fails - fits > 1:
         middle = (fits + fails) // 2

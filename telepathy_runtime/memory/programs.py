@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from telepathy_runtime.memory.families import ONE_KERNEL
 from telepathy_runtime.memory.layers import up_to_8
+from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
@@ -78,11 +80,14 @@ def bert(tape: Tape, model: Model, spec: ModelSpec, work: Workload) -> Program:
     Any head other than that of a masked language model or a discriminator reads one token of a sequence, as for classification.
     """
     h, tokens, width = spec.hidden, work.tokens, spec.embed_dim or spec.hidden
-    if work.regime == "lora" and (
-        work.lora_targets != Workload.lora_targets or work.dora or work.modules_to_save
-    ):
+    adapted = {each.site for each in targets(spec, work)} if work.regime == "lora" else {"q", "v"}
+    if adapted != {"q", "v"} or work.dora or work.modules_to_save:
         raise NotModelledError(
             f"other adapters of {spec.architecture} than PEFT's usual ones have no closed form"
+        )
+    if spec.activation not in ONE_KERNEL:
+        raise NotModelledError(
+            f"activations of {spec.architecture} with the activation {spec.activation} have no closed form"
         )
     kin = _KIN.get(spec.architecture, _Kin())
     # Parameters in the order of transformers' modules, as an optimizer steps them.

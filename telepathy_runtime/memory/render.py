@@ -188,7 +188,7 @@ def fit_json(fit: Fit, reserve: float) -> dict[str, Any]:
         "instant": fit.at.peak.name if fit.at else None,
         "components": fit.at.peak.components() if fit.at else None,
         "headroom_bytes": fit.headroom if fit.at else None,
-        "next_peak_bytes": fit.above.peak_allocated,
+        "next_peak_bytes": fit.above.peak_allocated if fit.above else None,
     }
 
 
@@ -227,7 +227,7 @@ def _fit_cells(fit: Fit) -> tuple[object, ...]:
         f"{fit.batch} (all)" if fit.limited else fit.batch,
         gib(fit.at.peak_allocated) if fit.at else "-",
         fit.at.peak.name if fit.at else "does not fit",
-        gib(fit.above.peak_allocated),
+        gib(fit.above.peak_allocated) if fit.above else "-",
     )
 
 

@@ -31,6 +31,7 @@ from telepathy_runtime.memory.inputs import (
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.optimizers import BNB, PAGED
 from telepathy_runtime.memory.peft_adapters import with_lora
+from telepathy_runtime.memory.traceable import check_traceable
 from telepathy_runtime.memory.tracing import Trace, TraceError, trace
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models import registry
@@ -52,22 +53,7 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
     models, TraceError if the model's code reads tensor values.
     """
     asked, work = work, work if work.objective != "lm" else work.as_run()
-    if work.shard != "none":
-        raise UnknownOptionError("a sharded job cannot be traced in one process; known: shard='none'")
-    for name in ("objective", "quantized", "offload", "loss", "kernels"):
-        if getattr(work, name) != getattr(Workload, name):
-            raise UnknownOptionError(
-                f"{name}={getattr(work, name)!r} has no code that runs on the meta device; not traced"
-            )
-    if asked.packed and work.image_tokens:
-        raise UnknownOptionError(
-            f"images in packed sequences are not traced: packed={asked.packed} with image_tokens={work.image_tokens}; "
-            "known: packed=False (--no-packed) with the number of sequences as batch"
-        )
-    if work.attn == "flash_attention_2":
-        raise UnknownOptionError(
-            "flash_attention_2 has no meta kernel; trace attn='sdpa', which saves the same"
-        )
+    check_traceable(asked)
     if isinstance(model, ModelSpec):
         name, config = model.id, hub_config(model)
     else:
@@ -84,6 +70,9 @@ def trace_workload(model: ModelSpec | str | os.PathLike[str], work: Workload) ->
             f"{config.model_type} is traced in the regimes full and inference; trace your own step"
         )
     notes = ["traced, not estimated", *([two] if two else [])]
+    if work.version != _version():
+        installed = ".".join(map(str, _version()))
+        notes.append(f"transformers {installed} was traced, which is installed, not {work.transformers}")
     if config.model_type in ALWAYS:
         notes.append("each sequence reads an image")
     attn = attention_for(config, work.attn)

@@ -32,16 +32,20 @@ EAGER = ("deberta-v2",)
 KINDS = ("weights", "gradients", "optimizer", "activations", "logits", "kv_cache", "transient")
 
 
-def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[tuple[str, dict[str, int]]]]:
-    """The bytes of each component at the fullest moment of each part of a step, and the states of the job.
-
-    Raises NotModelledError for a job that the programs do not know, UnknownOptionError for a length that the model has not.
-    """
+def check_job(spec: ModelSpec, work: Workload) -> None:
+    """Raise NotModelledError for a job that no program knows, UnknownOptionError for a length that the model has not."""
     if work.source_len and not spec.encoder_layers:
         raise UnknownOptionError(f"source_len is for encoder-decoders, and {spec.id} is none")
     what = _unknown(spec, work)
     if what:
         raise NotModelledError(f"activations of {what} have no closed form")
+
+
+def phases(spec: ModelSpec, work: Workload, held: States) -> tuple[States, list[tuple[str, dict[str, int]]]]:
+    """The bytes of each component at the fullest moment of each part of a step that `check_job` let pass, and the states of the job.
+
+    Raises NotModelledError for a job that the model's own program does not know.
+    """
     tape = Tape(KINDS, work.trains)
     half = element_size(work.dtype) if work.mixed_precision else 0
     model = Model(tape, element_size(work.held_dtype), work.regime == "full", work.trains, half)

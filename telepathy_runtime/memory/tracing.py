@@ -244,6 +244,8 @@ def trace(build: Callable[[], Callable[[], object]], *, steps: int = 2, padded: 
             counter,
         ):
             step = build()
+            if not callable(step):
+                raise TraceError(f"build must return the step, a function without arguments, not {step!r}")
             built = counter.current
             counter.reset_peak()
             best, best_at = 0, ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from telepathy_runtime.memory.targets import USUAL
 from telepathy_runtime.models.spec import UnknownOptionError
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -29,20 +30,11 @@ CHOICES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 OFFLOADED = ("optimizer", "weights", "activations")
 """What can lie in the machine's memory instead of the device's."""
-SITES: dict[str, tuple[str, ...]] = {
-    "q_proj": ("q",), "k_proj": ("k",), "v_proj": ("v",),
-    "qkv_proj": ("qkv",), "c_attn": ("qkv",), "query_key_value": ("qkv",),
-    "o_proj": ("o",), "out_proj": ("o",), "dense": ("o",),
-    "gate_proj": ("gate",), "up_proj": ("up",), "gate_up_proj": ("gate_up",), "down_proj": ("down",),
-    "fc1": ("up",), "fc_in": ("up",), "c_fc": ("up",), "dense_h_to_4h": ("up",),
-    "fc2": ("down",), "fc_out": ("down",), "dense_4h_to_h": ("down",), "c_proj": ("o", "down"),
-    "all-linear": ("q", "k", "v", "qkv", "o", "gate", "up", "gate_up", "down"),
-}  # fmt: skip
-"""The matrices that a name of `target_modules` stands for."""
-LORA_TARGETS = tuple(SITES)
 SAVED = ("embed_tokens", "lm_head")
 """Modules that PEFT can train as a whole beside the adapters."""
 OLDEST = (4, 45)
+NEWEST = "5.24.0"
+"""The newest transformers whose steps are modelled and traced: that of the tested set."""
 GQA_IN_SDPA = (4, 54)
 GQA_IN_FLASH = (4, 48)
 
@@ -100,14 +92,14 @@ class Workload:
     new_tokens: int = 0  # generated after seq_len
     keep_outputs: bool = True  # the caller's `outputs` stays alive during backward; Trainer drops it
     lora_rank: int = 16
-    lora_targets: tuple[str, ...] = ("q_proj", "v_proj")
+    lora_targets: tuple[str, ...] = USUAL
     lora_dtype: str = "float32"  # PEFT's autocast_adapter_dtype default
     lora_dropout: bool = False  # a dropout before each adapter
     dora: bool = False  # use_dora: a magnitude for each output, beside the adapters
     modules_to_save: tuple[str, ...] = ()  # trained as a whole beside the adapters, as copies
     shard: str = "none"
     ranks: int = 1  # devices that share the job
-    transformers: str = "5.23.0"
+    transformers: str = NEWEST
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -123,10 +115,9 @@ class Workload:
             )
         for name in ("new_tokens", "source_len", "image_tokens"):
             _at_least(name, getattr(self, name), 0)
-        unknown = [target for target in self.lora_targets if target not in LORA_TARGETS]
-        if unknown:
+        if not self.lora_targets or not all(isinstance(each, str) and each for each in self.lora_targets):
             raise UnknownOptionError(
-                f"lora_targets {', '.join(unknown)}: not modelled; known: {', '.join(LORA_TARGETS)}"
+                f"lora_targets (--lora-targets) must be names of matrices, such as {', '.join(USUAL)}, not {self.lora_targets!r}"
             )
         unknown = [name for name in self.modules_to_save if name not in SAVED]
         if unknown:
@@ -210,7 +201,7 @@ class Workload:
             return int(major), int(minor)
         except ValueError:
             raise UnknownOptionError(
-                f"transformers={self.transformers!r} is not a version such as 5.23.0"
+                f"transformers={self.transformers!r} is not a version such as {NEWEST}"
             ) from None
 
     @property
@@ -240,12 +231,6 @@ class Workload:
     def but(self, **changes: Any) -> Workload:
         """The same job with other settings."""
         return replace(self, **changes)
-
-
-def sites_of(target: str, architecture: str) -> tuple[str, ...]:
-    """The matrices of a layer that a name of LoRA's targets stands for."""
-    # Attention's output matrix is another one in StarCoder2.
-    return ("down",) if (target, architecture) == ("c_proj", "starcoder2") else SITES[target]
 
 
 def _check_objective(work: Workload) -> None:
@@ -295,3 +280,7 @@ def _check_states(work: Workload) -> None:
 def _at_least(name: str, value: object, least: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise UnknownOptionError(f"{name} must be a whole number of at least {least}, not {value!r}")
+
+
+NEWEST_VERSION = Workload().version
+"""(major, minor) of `NEWEST`."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from telepathy_runtime.models.consistency import SHARES, rotations
+from telepathy_runtime.models.spec import ConfigError
 from telepathy_runtime.models.towers import tower_of
 
 #: The names of each dimension in transformers' config classes, the most common first.
@@ -43,7 +45,7 @@ def dimensions(config: Mapping[str, Any]) -> dict[str, Any]:
 
     For a model with several parts, such as vision and text, these are the dimensions of the text part.
     """
-    text = _text(config)
+    text = text_of(config)
     found = {field: _count(text, names) for field, names in _NAMES.items()}
     window = found.pop("sliding_window")
     if text.get("decoder_sparse_step", 1) != 1 or text.get("mlp_only_layers"):
@@ -187,7 +189,7 @@ _FEED_FORWARD = {"gated-gelu": "gelu_new"}
 
 def settings(config: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a ModelSpec that do not change its size, but what its layers keep for the backward pass."""
-    text = _text(config)
+    text = text_of(config)
     defaults = _DEFAULTS.get(str(text.get("model_type")), {})
     found: dict[str, Any] = {
         "activation": next(
@@ -203,8 +205,18 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         untied = text.get("tie_word_embeddings", True) is False
         found["scaled_output"] = bool(text.get("scale_decoder_outputs", not untied))
     found["rotated"] = _rotated(text)
-    for field, names in (_RATES | _OTHER_RATES.get(text.get("model_type", ""), {})).items():
-        given = next((text[name] for name in names if name in text), defaults.get(field, 0))
+    for field, names in (_RATES | _OTHER_RATES.get(str(text.get("model_type")), {})).items():
+        name, given = next(
+            ((name, text[name]) for name in names if name in text), ("", defaults.get(field, 0))
+        )
+        number = isinstance(given, (int, float)) and not isinstance(given, bool)
+        if (
+            given is not None
+            and given is not False
+            and not (number and given >= 0 and (given <= 1 or "cap" in field))
+        ):
+            what = "a number of at least 0" + (" and at most 1" if "cap" not in field else "")
+            raise ConfigError(f"config.json: {name} must be {what}, not {given!r}")
         found[field] = bool(given)
     return found
 
@@ -212,29 +224,34 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def _rotated(text: Mapping[str, Any]) -> float:
     """The share of a head that is rotated; 0 if the config does not say it.
 
-    Raises ValueError for a value that is no such share.
+    Raises ConfigError for a value that is no such share.
     """
-    width, heads = _count(text, ("n_embd",)), _count(text, ("n_head",))
-    default = 64 if text.get("model_type") == "gptj" else 0  # that of its config class
-    turned = text.get("rotary_dim", default)
-    if turned and width and heads:  # GPT-J
-        if not isinstance(turned, int) or isinstance(turned, bool) or not 0 < turned <= width // heads:
-            raise ValueError(
-                f"config.json: rotary_dim must be an integer from 1 to {width // heads}, the width of a head, not {turned!r}"
+    kind = text.get("model_type")
+    if kind == "gptj":
+        width = _count(text, ("n_embd",)) // max(_count(text, ("n_head",)), 1)
+        turned = text.get("rotary_dim", 64)  # the default of its config class
+        if not isinstance(turned, int) or isinstance(turned, bool) or not 0 < turned <= width:
+            raise ConfigError(
+                f"config.json: rotary_dim must be an integer from 1 to {width}, the width of a head, not {turned!r}"
             )
-        return turned * heads / width
-    rope = text.get("rope_parameters") or {}
-    if not isinstance(rope, Mapping):
-        raise ValueError(f"config.json: rope_parameters must be an object, not {rope!r}")
-    for place in (rope, text):
-        for name in ("partial_rotary_factor", "rotary_pct"):
-            share = place.get(name)
-            if not share:
-                continue
-            if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share <= 1:
-                raise ValueError(f"config.json: {name} must be a number above 0 and at most 1, not {share!r}")
-            return float(share)
-    return 0.0
+        return turned / width
+    # GPT-NeoX has a name of its own for it outside the rotation's settings.
+    outside = "rotary_pct" if kind == "gpt_neox" else "partial_rotary_factor"
+    shares = [_share(rope, "partial_rotary_factor", kind in SHARES) for rope in rotations(text)]
+    shares.append(_share(text, outside, kind in SHARES))
+    for name in ("partial_rotary_factor", "rotary_pct"):
+        _share(text, name, False)  # also what is not read has to be a share
+    return next((share for share in shares if share), 0.0)
+
+
+def _share(place: Mapping[str, Any], name: str, read: bool) -> float:
+    """A share of a head; 0 if it is not given, or not `read` and 0. Raises ConfigError for a value that is none."""
+    share = place.get(name)
+    if share is None or (share == 0 and not read):
+        return 0.0
+    if not isinstance(share, (int, float)) or isinstance(share, bool) or not 0 < share <= 1:
+        raise ConfigError(f"config.json: {name} must be a number above 0 and at most 1, not {share!r}")
+    return float(share)
 
 
 def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, layers: int) -> dict[str, int]:
@@ -260,11 +277,12 @@ def _cache(config: Mapping[str, Any], text: Mapping[str, Any], window: int, laye
 _ALL_SLIDE = ("mixtral", "starcoder2", "phimoe")
 
 
-def _text(config: Mapping[str, Any]) -> Mapping[str, Any]:
+def text_of(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The text part of a model with several parts, or all of the config."""
     for name in ("text_config", "language_config", "llm_config", "decoder", "thinker_config"):
         part = config.get(name)
         if isinstance(part, Mapping):
-            return _text(part)
+            return text_of(part)
     return config
 
 

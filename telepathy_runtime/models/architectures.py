@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from telepathy_runtime.models.any_config import dimensions, settings
-from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError, element_size
+from telepathy_runtime.models.any_config import dimensions, settings, text_of
+from telepathy_runtime.models.consistency import check_model
+from telepathy_runtime.models.spec import ConfigError, ModelSpec, UnknownOptionError, element_size
 
 Config = Mapping[str, Any]
 Fields = dict[str, Any]
@@ -26,10 +27,6 @@ _EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_exp
 _LANGUAGE = ("ForCausalLM", "LMHeadModel", "ForConditionalGeneration", "ForMaskedLM", "ForPreTraining")
 #: Architectures that read text and images, and generate text.
 VISION = ("llava", "qwen2_5_vl", "gemma3")
-
-
-class ConfigError(ValueError):
-    """A config.json lacks a dimension or has a feature that cannot be counted."""
 
 
 def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
@@ -55,6 +52,7 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
     if rows is not None:
         fields |= {"head_rows": rows, "head_bias": False}
     fields |= settings(config)
+    check_model(config, fields)
     return ModelSpec(id=model_id, architecture=name, dtype=dtype_of(config), **fields)
 
 
@@ -69,12 +67,13 @@ def counted_spec(
         fields = dimensions(config)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    check_model(text_of(config), fields)
     name = next(iter(config.get("architectures") or ()), "")
     if name and not name.endswith(_LANGUAGE):
         fields["head_rows"] = 0
     return ModelSpec(
         id=model_id,
-        architecture=str(config.get("model_type")),
+        architecture=str(config.get("model_type") or ""),
         dtype=dtype_of(config),
         counted=params,
         stored_bytes=stored_bytes,
@@ -121,14 +120,18 @@ class _Strict:
             raise ConfigError(f"config.json: {key} must be {wanted}, not {value!r}")
         return value
 
-    def count_or(self, key: str, default: int, least: int = 1) -> int:
-        """A dimension that transformers computes if the config omits it or sets it to null."""
+    def count_or(self, key: str, default: int, least: int = 1, absent: int | None = None) -> int:
+        """A dimension that transformers computes if the config omits it or sets it to null; `absent`: if it omits it."""
+        if absent is not None and key not in self._config:
+            return absent
         return default if self._config.get(key) is None else self.count(key, least)
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean; null and absent mean the documented default."""
         value = self._config.get(key)
-        return default if value is None else bool(value)
+        if value is not None and not isinstance(value, bool):
+            raise ConfigError(f"config.json: {key} must be true or false, not {value!r}")
+        return default if value is None else value
 
     def text(self, key: str, default: str) -> str:
         """A string; null and absent mean the documented default."""
@@ -169,26 +172,35 @@ def _llama(c: _Strict) -> Fields:
     }
 
 
-def _sliding(c: _Strict, layers: int, on: bool) -> Fields:
-    """The layers with a sliding window: from `layer_types` if the config has it, else all if the window is on."""
+_WINDOW = 4096
+"""The default of `sliding_window` in the config classes that have one."""
+
+
+def _sliding(c: _Strict, layers: int, default: int = _WINDOW) -> Fields:
+    """The layers with a sliding window: from `layer_types` if the config has it, else so many `layers`."""
     kinds = c.values("layer_types")
-    sliding = kinds.count("sliding_attention") if kinds else layers * on
-    window = c.count_or("sliding_window", 0) if sliding else 0
+    sliding = kinds.count("sliding_attention") if kinds else layers
+    window = c.count_or("sliding_window", 0, absent=default) if sliding else 0
     return {"sliding_window": window, "sliding_layers": sliding if window else 0}
 
 
+def _groups(c: _Strict, default: int) -> Fields:
+    """The key heads of a config class that has a number for them."""
+    return {"kv_heads": c.count_or("num_key_value_heads", c.count("num_attention_heads"), absent=default)}
+
+
 def _mistral(c: _Strict) -> Fields:
-    fields = _llama(c) | {"qkv_bias": False, "out_bias": False, "mlp_bias": False}
-    return fields | _sliding(c, fields["layers"], on=True)
+    fields = _llama(c) | {"qkv_bias": False, "out_bias": False, "mlp_bias": False} | _groups(c, 8)
+    return fields | _sliding(c, fields["layers"])
 
 
 def _qwen2(c: _Strict) -> Fields:
-    fields = _llama(c) | {"qkv_bias": True, "out_bias": False, "mlp_bias": False}
+    fields = _llama(c) | {"qkv_bias": True, "out_bias": False, "mlp_bias": False} | _groups(c, 32)
     if not c.flag("use_sliding_window", False):
         return fields
     # Without layer_types, layers from max_window_layers on use a sliding window (Qwen2Config).
     slid = max(fields["layers"] - c.count_or("max_window_layers", 28, least=0), 0)
-    return fields | _sliding(c, slid, on=True)
+    return fields | _sliding(c, slid)
 
 
 def _qwen3(c: _Strict) -> Fields:
@@ -197,24 +209,28 @@ def _qwen3(c: _Strict) -> Fields:
     return fields | {"head_dim": c.count_or("head_dim", 128)}
 
 
-def _gemma(c: _Strict) -> Fields:
-    return _llama(c) | {
-        "head_dim": c.count_or("head_dim", 256),
-        "tied": c.flag("tie_word_embeddings", True),
-        "mlp_bias": False,
-    }
+def _gemma(c: _Strict, groups: int = 16) -> Fields:
+    return (
+        _llama(c)
+        | _groups(c, groups)
+        | {
+            "head_dim": c.count_or("head_dim", 256),
+            "tied": c.flag("tie_word_embeddings", True),
+            "mlp_bias": False,
+        }
+    )
 
 
 def _gemma2(c: _Strict) -> Fields:
-    fields = _gemma(c) | {"norms_per_layer": 4}
+    fields = _gemma(c, 4) | {"norms_per_layer": 4}
     # Every other layer uses a sliding window, beginning with the first (Gemma2Config).
-    return fields | _sliding(c, (fields["layers"] + 1) // 2, on=True)
+    return fields | _sliding(c, (fields["layers"] + 1) // 2)
 
 
 def _gemma3(c: _Strict) -> Fields:
-    fields = _gemma(c) | {"norms_per_layer": 4, "qk_norm": True}
+    fields = _gemma(c, 4) | {"norms_per_layer": 4, "qk_norm": True}
     every = c.count_or("sliding_window_pattern", 6)
-    return fields | _sliding(c, fields["layers"] - fields["layers"] // every, on=True)
+    return fields | _sliding(c, fields["layers"] - fields["layers"] // every)
 
 
 def _phi(c: _Strict) -> Fields:
@@ -232,7 +248,7 @@ def _phi(c: _Strict) -> Fields:
 
 def _phi3(c: _Strict) -> Fields:
     fields = _llama(c) | {"qkv_bias": False, "out_bias": False, "mlp_bias": False}
-    return fields | _sliding(c, fields["layers"], on=True)
+    return fields | _sliding(c, fields["layers"], default=0)
 
 
 def _gpt2(c: _Strict) -> Fields:

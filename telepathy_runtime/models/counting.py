@@ -9,9 +9,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from telepathy_runtime.models.architectures import VISION, ConfigError, dtype_of
+from telepathy_runtime.models.architectures import VISION, dtype_of
 from telepathy_runtime.models.quantized import Matrix, weight_bytes
-from telepathy_runtime.models.spec import UnknownOptionError, element_size
+from telepathy_runtime.models.spec import ConfigError, UnknownOptionError, element_size
 
 
 class Count(NamedTuple):
@@ -58,7 +58,7 @@ def completed(config: Mapping[str, Any]) -> dict[str, Any]:
     try:
         found: dict[str, Any] = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(given).to_dict()
     except Exception as error:  # a config's own code may raise any exception for inconsistent values
-        raise ConfigError(f"transformers cannot read this config: {error}") from error
+        raise ConfigError(f"transformers cannot read this config: {_line(error)}") from error
     return found
 
 
@@ -79,7 +79,13 @@ def build(config: Mapping[str, Any]) -> Any:
     except (UnknownOptionError, ModuleNotFoundError, MemoryError):
         raise
     except Exception as error:  # a model's own code may raise any exception for inconsistent values
-        raise ConfigError(f"transformers cannot build {name} from this config: {error}") from error
+        raise ConfigError(f"transformers cannot build {name} from this config: {_line(error)}") from error
+
+
+def _line(error: Exception) -> str:
+    """The text of an error on one line, with its type where the text alone says little."""
+    text = " ".join(str(error).split())
+    return text if " " in text else f"{type(error).__name__}: {text}"
 
 
 def _class(config: Mapping[str, Any], parsed: Any) -> Any:

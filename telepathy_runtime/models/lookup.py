@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from telepathy_runtime.checkpoint import files as checkpoint
 from telepathy_runtime.machine import caches
 from telepathy_runtime.models import registry
-from telepathy_runtime.models.architectures import VISION, ConfigError, counted_spec, spec_from_config
-from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models.architectures import VISION, counted_spec, spec_from_config
+from telepathy_runtime.models.consistency import DECODERS, check_kinds
+from telepathy_runtime.models.spec import ConfigError, ModelSpec, UnknownOptionError
 
 if TYPE_CHECKING:
     from telepathy_runtime.models.counting import Count
@@ -103,6 +104,12 @@ def from_parsed(config: dict[str, Any], model_id: str, folder: Path | None = Non
     Quantised weights are read from the headers in `folder` if they exist, else computed from their method's layout.
     Raises ConfigError, UnknownOptionError.
     """
+    check_kinds(config)
+    if not config.get("model_type"):
+        raise ConfigError(
+            f'{model_id}: config.json has no model_type, which says what model it is; add it (such as "llama"), or give the folder '
+            "of a model"
+        )
     if not config.get("quantization_config"):
         try:
             return spec_from_config(config, model_id)
@@ -137,7 +144,7 @@ def _with_dimensions(config: dict[str, Any], model_id: str, counted: Count) -> M
         else:
             if spec.params == params:
                 return replace(spec, stored_bytes=stored)
-    if config.get("model_type") in VISION:  # whose published files leave out what has the default
+    if config.get("model_type") in (*VISION, *DECODERS):  # whose files may leave out what has the default
         from telepathy_runtime.models.counting import completed
 
         config = completed(config)
@@ -166,6 +173,8 @@ def _gguf(file: Path, model_id: str) -> ModelSpec:
     from telepathy_runtime.checkpoint import gguf
 
     found = gguf.header(file)
+    if not found.parameters:
+        raise ConfigError(f"{model_id}: no tensor in the header")
     return counted_spec(gguf.config_of(found), model_id, found.parameters, found.stored_bytes)
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import ceil, prod
 from typing import Any, NamedTuple
 
-from telepathy_runtime.models.spec import UnknownOptionError
+from telepathy_runtime.models.spec import ConfigError, UnknownOptionError
 
 
 class Matrix(NamedTuple):
@@ -25,7 +25,7 @@ class Matrix(NamedTuple):
 def weight_bytes(config: Mapping[str, Any], matrices: Sequence[Matrix], item_size: int) -> int:
     """Bytes of all weights; those that are not quantised take `item_size` bytes per element.
 
-    Raises UnknownOptionError for a method that is not modelled.
+    Raises UnknownOptionError for a method that is not modelled, ConfigError for a setting of another kind.
     """
     name = str(
         config.get("quant_method")
@@ -51,6 +51,10 @@ def _packs(method: str, matrix: Matrix) -> bool:
 def _kept(config: Mapping[str, Any]) -> Callable[[str], bool]:
     """Whether a parameter belongs to a module that the config leaves unquantised."""
     names = config.get("modules_to_not_convert") or config.get("llm_int8_skip_modules") or ()
+    if not isinstance(names, (list, tuple)) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(
+            f"quantization_config: modules_to_not_convert must be a list of names, not {names!r}"
+        )
     patterns = [re.escape(name).replace(r"\*", ".*") for name in names]
     skip = re.compile(rf"(^|.*\.)({'|'.join(patterns)})(\..*|$)") if patterns else None
     return lambda name: skip is not None and skip.match(name) is not None
@@ -66,10 +70,22 @@ def _bitsandbytes(config: Mapping[str, Any], matrix: Matrix) -> int:
     return ceil(size / 2) + scales + tables
 
 
+def _number(config: Mapping[str, Any], names: tuple[str, ...], default: int) -> int:
+    for name in names:
+        given = config.get(name)
+        if given and (not isinstance(given, int) or isinstance(given, bool)):
+            raise ConfigError(f"quantization_config: {name} must be an integer, not {given!r}")
+        if given:
+            return int(given)
+    return default
+
+
 def _packed(config: Mapping[str, Any], matrix: Matrix, indexed: bool) -> int:
     outputs, inputs = matrix.shape[-2:]
-    bits = int(config.get("bits") or config.get("w_bit") or 4)
-    size = int(config.get("group_size") or config.get("q_group_size") or 128)
+    bits = _number(config, ("bits", "w_bit"), 4)
+    size = _number(config, ("group_size", "q_group_size"), 128)
+    if bits < 1:
+        raise ConfigError(f"quantization_config: bits must be a positive integer, not {bits}")
     groups = ceil(inputs / size) if size > 0 else 1
     values = inputs * outputs * bits // 8
     return values + groups * outputs * 2 + groups * outputs * bits // 8 + 4 * inputs * indexed
@@ -79,7 +95,15 @@ def _fp8(config: Mapping[str, Any], matrix: Matrix) -> int:
     block = config.get("weight_block_size")
     if not block:
         return prod(matrix.shape) + 4
-    tall, wide = (int(side) for side in block)
+    if (
+        not isinstance(block, (list, tuple))
+        or len(block) != 2
+        or not all(isinstance(n, int) and n > 0 for n in block)
+    ):
+        raise ConfigError(
+            f"quantization_config: weight_block_size must be two positive integers, not {block!r}"
+        )
+    tall, wide = int(block[0]), int(block[1])
     scales = ceil(matrix.shape[-2] / tall) * ceil(matrix.shape[-1] / wide)
     return prod(matrix.shape) + 4 * scales * prod(matrix.shape[:-2])
 

@@ -8,11 +8,13 @@ A model that is not listed is read from its own `config.json` with `lookup.from_
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from dataclasses import MISSING, replace
+from dataclasses import fields as dataclass_fields
 from functools import cache
 from typing import Any
 
-from telepathy_runtime.models.architectures import ConfigError, counted_spec, spec_from_config
+from telepathy_runtime.models.architectures import counted_spec, spec_from_config
+from telepathy_runtime.models.consistency import check_model
 from telepathy_runtime.models.families import (
     Family,
     IdStatus,
@@ -22,7 +24,7 @@ from telepathy_runtime.models.families import (
     family_of,
     nearest_ids,
 )
-from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError
+from telepathy_runtime.models.spec import ConfigError, ModelSpec, UnknownOptionError, element_size
 
 __all__ = [
     "ConfigError",
@@ -131,15 +133,30 @@ def read_toml(path: str | os.PathLike[str]) -> tuple[tuple[ModelSpec, ...], tupl
             data = tomllib.load(file)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: not valid TOML: {error}") from error
+    unknown = sorted(set(data) - {"model", "family"})
+    if unknown:
+        raise ConfigError(f"{path}: unknown {', '.join(unknown)}; known: [[model]] and [[family]]")
     try:
-        models = tuple(spec for entry in data.get("model", ()) for spec in _models(entry))
-        return models, tuple(family_of(entry) for entry in data.get("family", ()))
-    except ConfigError as error:
+        models = tuple(spec for entry in _tables(data, "model") for spec in _models(entry))
+        return models, tuple(_family(entry) for entry in _tables(data, "family"))
+    except ValueError as error:
         raise ConfigError(f"{path}: {error}") from error
-    except (KeyError, TypeError) as error:
-        raise ConfigError(
-            f"{path}: a model or family entry is incomplete or has an unknown key: {error}"
-        ) from error
+
+
+def _tables(data: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    found = data.get(name, [])
+    if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
+        raise ConfigError(f"each {name} must be a table under [[{name}]], with two brackets")
+    return found
+
+
+def _family(entry: dict[str, Any]) -> Family:
+    try:
+        return family_of(entry)
+    except KeyError as error:
+        raise ConfigError(f"a [[family]] is incomplete: it lacks {error.args[0]}") from error
+    except (TypeError, AttributeError) as error:
+        raise ConfigError(f"a [[family]] has a value of the wrong kind: {error}") from error
 
 
 @cache
@@ -184,11 +201,42 @@ _POSITIVE = ("layers", "hidden", "intermediate", "heads", "kv_heads", "head_dim"
 
 
 def _models(entry: dict[str, Any]) -> list[ModelSpec]:
+    """The specs of a [[model]]. Raises ConfigError for a key or a value that makes none."""
+    ids = entry.get("ids")
+    if not isinstance(ids, list) or not ids or not all(isinstance(each, str) and each for each in ids):
+        raise ConfigError(f'a [[model]] needs ids, a list of strings such as ["me/my-model"], not {ids!r}')
+    label = f"model {', '.join(ids)}"
+    known = {field.name: field for field in dataclass_fields(ModelSpec) if field.name not in ("id", "vision")}
     fields = {key: value for key, value in entry.items() if key != "ids"}
-    specs = [ModelSpec(id=model_id, **fields) for model_id in entry["ids"]]
+    unknown = [key for key in fields if key not in known]
+    if unknown:
+        near = nearest_ids(unknown[0], list(known))
+        raise ConfigError(
+            f"{label} has an unknown key {unknown[0]}; nearest: {', '.join(near or sorted(known))}"
+        )
+    missing = [key for key, field in known.items() if field.default is MISSING and key not in fields]
+    if missing:
+        raise ConfigError(f"{label} is incomplete or has an unknown key: it lacks {', '.join(missing)}")
+    for name, value in fields.items():
+        _check_value(label, name, value, known[name].type)
     for name in _POSITIVE:
-        if type(fields[name]) is not int or fields[name] < 1:
-            raise ConfigError(
-                f"model {', '.join(entry['ids'])}: {name} must be a positive integer, not {fields[name]!r}"
-            )
+        if fields[name] < 1:
+            raise ConfigError(f"{label}: {name} must be a positive integer, not {fields[name]!r}")
+    element_size(fields.get("dtype", "bfloat16"))
+    specs = [ModelSpec(id=model_id, **fields) for model_id in ids]
+    text = {"model_type": specs[0].architecture}
+    check_model(text, {key: getattr(specs[0], key) for key in known}, label)
     return specs
+
+
+_WORDS = {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a string"}
+
+
+def _check_value(label: str, name: str, value: Any, kind: Any) -> None:
+    """Raise ConfigError for a value of another kind than a field of ModelSpec has."""
+    kinds: dict[str, Any] = {"int": int, "float": (int, float), "bool": bool, "str": str}
+    right = isinstance(value, kinds[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if name in _POSITIVE and not right:
+        raise ConfigError(f"{label}: {name} must be a positive integer, not {value!r}")
+    if not right or (name == "rotated" and not 0 <= value <= 1):
+        raise ConfigError(f"{label}: {name} must be {_WORDS[kind]}, not {value!r}")

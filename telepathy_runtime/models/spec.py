@@ -14,6 +14,10 @@ DTYPE_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
 """Bytes per element. Quantised dtypes are not included, because their size depends on the packing."""
 
 
+class ConfigError(ValueError):
+    """A config.json lacks a dimension or has a feature that cannot be counted."""
+
+
 class UnknownOptionError(ValueError):
     """An option, dtype, architecture or GPU is not modelled; the message lists known ones."""
 

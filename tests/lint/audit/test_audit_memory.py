@@ -11,7 +11,7 @@ from telepathy_lint.audit.markdown import markdown
 from telepathy_lint.audit.outcome import Audit
 from telepathy_lint.audit.report import report
 from telepathy_lint.discovery.config import Configs
-from telepathy_runtime.memory import Workload, max_batch
+from telepathy_runtime.memory import Workload, estimate, max_batch
 from telepathy_runtime.models import registry
 
 HEAD = "from transformers import AutoModel, AutoModelForCausalLM, pipeline\n"
@@ -283,3 +283,24 @@ def test_a_listed_model_without_a_closed_form_has_its_weights_and_no_batch(tmp_p
     (pair,) = found.together
     assert set(pair.models) == {LLAMA, "bigscience/bloom-560m"}
     assert (pair.weight_bytes, pair.batch) == (2 * (1_235_814_400 + 559_214_592), None)
+
+
+def test_a_model_with_a_table_of_positions_is_sized_for_as_many_tokens_as_it_reads(tmp_path: Path) -> None:
+    gpt2, llama = "openai-community/gpt2", LLAMA
+    found = audited(
+        tmp_path,
+        train_py=HEAD
+        + f"""
+def main():
+    one = AutoModelForCausalLM.from_pretrained("{gpt2}")
+    other = AutoModelForCausalLM.from_pretrained("{llama}")
+    return one, other
+""",
+    )
+    (pair,) = found.together
+    assert pair.peak_bytes is not None and pair.batch is not None
+    (sized,) = [model for model in found.models if model.model_id == gpt2]
+    work = Workload(seq_len=1024)
+    for regime, peak in sized.peaks:
+        assert peak == estimate(registry.get(gpt2), work.but(regime=regime)).peak_allocated
+    assert len(sized.peaks) == 3

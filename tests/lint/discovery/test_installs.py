@@ -28,6 +28,7 @@ from telepathy_lint.settings.installs import (
         ('"!pip install \\"transformers==4.33\\"\\n",', "4.33", False, True, (4, 33)),
         ("run(['pip', 'install', 'transformers==5.1'])", "5.1", True, True, (5, 1)),
         ("python -m pip install git+https://github.com/huggingface/transformers.git@v4.49.0", "4.49.0", False, True, (4, 49)),
+        ("!pip install --no-deps /kaggle/input/x/transformers-4.31.0-py3-none-any.whl", "4.31.0", False, True, (4, 31)),
         ("uv pip install transformers>=4.40,<5.3", "4.40", True, True, (5, 2)),
     ],
 )  # fmt: skip

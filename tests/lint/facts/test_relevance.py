@@ -118,6 +118,10 @@ MADE_UP = "AutoTokenizer.from_pretrained('meta-llama/Llama-3-8B')"
 SOME = f"{HEAD}given = "
 LOAD_GIVEN = "model = AutoModelForCausalLM.from_pretrained(name, **given)\n"
 OLD_CALL = f"{OLD}, load_in_8bit=True)\n"
+CLIP = (
+    "import torch\nfrom transformers import CLIPModel\nmodel = CLIPModel.from_pretrained('openai/clip-vit-base-patch32')\n"
+    "features = model.get_image_features(pixel_values=torch.zeros(1, 3, 224, 224))\n"
+)
 UNCALLED = OLD_CALL.replace("\nAuto", "\ndef load_it():\n    return Auto").replace("return", "model =")
 METHOD = UNCALLED.replace("def load_it():\n", "class Loader:\n  def load_it(self):\n").replace(
     "    model", "      model"
@@ -325,6 +329,11 @@ CASES = {
         "TLP101",
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=1\nsrun python main.py\n"},
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=4\nsrun python main.py\n"},
+    ),
+    "a job with one task on each node": Case(
+        "TLP101",
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun python main.py\n"},
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun torchrun --nproc_per_node=8 main.py\n"},
     ),
     "a Makefile": Case(
         "TLP101",
@@ -1085,6 +1094,16 @@ CASES = {
         {**file(f"image = debian.pip_install('torch', 'transformers==4.30.2')\n{OLD_CALL}"), "README.md": ""},
         {**file(f"image = debian.pip_install('torch', 'transformers')\n{OLD_CALL}"), "README.md": ""},
     ),
+    "a release that a script's image installs, in a list of several lines": Case(
+        "TLP107",
+        {**file(f"image = debian.pip_install(\n    'torch',  # for CUDA\n    'transformers==4.30.2',\n)\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"image = debian.pip_install(\n    'torch',\n)\nneeds = [\n    'transformers==4.30.2',\n]\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "a release that the images of all programs around a module install": Case(
+        "TLP107",
+        {**file(OLD_CALL, a="image.pip_install('transformers==4.30.2')\nimport main\n"), "README.md": ""},
+        {**file(OLD_CALL, a="image.pip_install('transformers==4.30.2')\nimport main\n", b="import main\n"), "README.md": ""},
+    ),
     "a temperature of zero that a greedy checkpoint ignores": Case(
         "TLP204",
         {**file(LOADS + "model.generate(ids, temperature=0, max_new_tokens=9)\n"), "README.md": ""},
@@ -1120,6 +1139,24 @@ CASES = {
         "TLP107",
         {**file(BRANCH, other="from main import load\nload('x')\n"), "README.md": ""},
         {**file(BRANCH, other="from main import load\nload('x', small=True)\n"), "README.md": ""},
+    ),
+    "a Python that no newer release takes": Case(
+        "TLP107",
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "conda create -n acme python=3.8"},
+        {**file(f"{OLD}, use_flash_attention_2=True)\n"), "README.md": "conda create -n acme python=3.9"},
+    ),
+    "a limit of memory that no run had": Case(
+        "TLP108",
+        {**file(LOADS.replace("device_map='auto'", "max_memory={0: '10GB'}")), "README.md": ""},
+        {**file(LOADS.replace("device_map='auto'", "attn_implementation='flash_attn'")), "README.md": ""},
+    ),
+    "a fork of transformers": Case(
+        "TLP107",
+        {**file(f"import transformers.adapters.composition as ac\n{OLD_CALL}"), "README.md": ""},
+        {**file(f"import transformers.models.llama as ac\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "an archive in mixed case": Case(
+        "TLP107", {"OldNotebooks/main.py": OLD_CALL, "README.md": ""}, {"Olden/main.py": OLD_CALL, "README.md": ""}
     ),
     "an archive": Case("TLP107", {"archive/main.py": OLD_CALL, "README.md": ""}, {"src/main.py": OLD_CALL, "README.md": ""}),
     "scripts of those who made a data set": Case(
@@ -1960,6 +1997,11 @@ CASES = {
         {**file(f"{WITH_QWEN}out = model.generate(ids)\nprint(out)\n{JUDGES}"), "README.md": ""},
         {**file(f"{WITH_QWEN}for ids in all:\n    out = model.generate(ids)\n    print(out)\n{JUDGES}"), "README.md": ""},
     ),
+    "answers to a few texts that are only printed": Case(
+        "TLP105",
+        {**file(f"{WITH_QWEN}def main():\n    texts = ['a', 'b']\n    for text in texts:\n        out = model.generate(text)\n        print(out)\n{JUDGES}main()\n"), "README.md": ""},
+        {**file(f"{WITH_QWEN}def main():\n    texts = ['a', b]\n    for text in texts:\n        out = model.generate(text)\n        print(out)\n{JUDGES}main()\n"), "README.md": ""},
+    ),
     "data that are drawn without a seed": Case(
         "TLP105",
         {**file(f"{WITH_QWEN}text = random.choice(texts)\n{KEPT}"), "README.md": ""},
@@ -2288,6 +2330,15 @@ def codes(folder: Path, files: dict[str, str], case: Case, strict: bool = False)
     source = open_source(path, (folder / at).read_bytes())
     settings = plan.settings._replace(strict=strict)
     return {each.code for each in engine.lint(source, select([case.rule]), settings, project=Modules())}
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_result_that_the_code_looks_into_first_is_no_tensor(strict: bool, tmp_path: Path) -> None:
+    case = Case("TLP410", {}, {})
+    reads = new(f"{CLIP}print(features.shape if features is not None else 1)\n")
+    asks = new(f"{CLIP}print(features.shape if hasattr(features, 'shape') else 1)\n")
+    assert codes(tmp_path / "a", reads, case, strict=strict) == {"TLP410"}
+    assert codes(tmp_path / "b", asks, case, strict=strict) == set()
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from telepathy_lint import engine
+from telepathy_lint.commands import cli
 from telepathy_lint.rules import all_rules, select
 from telepathy_lint.run.lint_file import open_source
 from telepathy_lint.settings import Settings
@@ -50,3 +51,46 @@ def test_the_loaders_call_keeps_what_was_not_fixed(path: Path) -> None:
             for answered in (code, *ANSWERED.get(code, ()), *HANDED_ON.get(path.name, ())):
                 del lost[answered]
             assert not lost, f"after the fix of {code}"
+
+
+MODEL = "AutoModelForCausalLM.from_pretrained('mistralai/Mistral-7B-v0.3'"
+IMPORTS = "import torch\nfrom transformers import AutoModelForCausalLM\n"
+#: Projects in which a load is evidence about another one; the fix makes the first a call of the loader.
+PROJECTS = {
+    "the other arm states a dtype": (
+        "TLP102",
+        f"def load(big):\n    if big:\n        model = {MODEL}, torch_dtype=torch.bfloat16, device_map='auto')\n"
+        f"    else:\n        model = {MODEL})\n    return model\n",
+    ),
+    "the attempt states a dtype": (
+        "TLP102",
+        f"def load():\n    try:\n        return {MODEL}, torch_dtype=torch.bfloat16, device_map='auto')\n"
+        f"    except ValueError:\n        return {MODEL})\n",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_a_fixed_load_is_evidence_still(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, text = PROJECTS[name]
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "load.py").write_text(IMPORTS + text)
+    (tmp_path / "main.py").write_text("from load import load\nload(1)\n")
+    monkeypatch.chdir(tmp_path)
+    check = ["check", "-q", "--no-cache", "--output-format", "concise", "--select"]
+
+    def found() -> str:
+        cli.run([*check, code, "."])
+        return capsys.readouterr().out
+
+    assert found() == ""
+    cli.run([*check, "TLP101", "--strict", "--fix", "."])
+    capsys.readouterr()
+    assert "load_model(" in (tmp_path / "load.py").read_text()
+    assert found() == ""
+    # Without the evidence, the rule speaks.
+    fixed = (tmp_path / "load.py").read_text()
+    (tmp_path / "load.py").write_text(fixed.replace("torch_dtype=torch.bfloat16", "dtype=None"))
+    assert code in found()

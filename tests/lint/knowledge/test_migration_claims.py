@@ -21,6 +21,7 @@ import pytest
 
 from telepathy_lint.knowledge import migration
 from telepathy_lint.knowledge.load_arguments import REMOVED_TASKS, TASKS_REMOVED_LATER
+from telepathy_lint.knowledge.long_gone import LONG_GONE
 from telepathy_lint.knowledge.migration_moves import FROM_MODULES, RENAMED
 from telepathy_lint.knowledge.migration_names import MODULES, NAMES
 from telepathy_lint.knowledge.migration_table import METHODS
@@ -359,7 +360,7 @@ def test_what_the_config_of_trl_has_by_another_default() -> None:
         assert eval(text) == (plain[name] or False), name
 
 
-@pytest.mark.parametrize("symbol", sorted(migration.LONG_GONE))
+@pytest.mark.parametrize("symbol", sorted(LONG_GONE))
 def test_what_was_gone_before_5_is_gone(symbol: str) -> None:
     module, _, name = symbol.rpartition(".")
     with pytest.raises(ImportError):
@@ -381,6 +382,17 @@ def test_what_peft_lacked_before_5_is_gone() -> None:
         ("transformers.utils.is_torch_tpu_available", False),
         ("transformers.modeling_bert.BertModel", True),
         ("transformers.models.bert.modeling_bert.BertModel", False),
+        ("transformers.modeling_albert.AlbertModel", True),
+        ("transformers.configuration_albert", True),
+        ("transformers.adapters.composition.Stack", True),
+        ("transformers.deepspeed.HfDeepSpeedConfig", True),
+        ("transformers.models.deberta_v2.modeling_deberta_v2.StableDropout", True),
+        ("transformers.models.deberta_v2.modeling_deberta_v2.ContextPooler", False),
+        ("transformers.modeling_outputs.CausalLMOutput", False),
+        ("transformers.modeling_tf_utils.TFPreTrainedModel", False),
+        ("transformers.modeling_attn_mask_utils.AttentionMaskConverter", False),
+        ("transformers.tokenization_utils_base.BatchEncoding", False),
+        ("transformers.tokenization_utils.PreTrainedTokenizer", False),
         ("transformers.AutoModelForVision2Seq", False),
         ("peft.prepare_model_for_int8_training", True),
         ("peft.BoneConfig", False),
@@ -393,3 +405,19 @@ def test_what_peft_lacked_before_5_is_gone() -> None:
 )
 def test_names_that_were_gone_before_5(symbol: str, gone: bool) -> None:
     assert migration.was_gone_before_5(symbol) == gone
+
+
+def test_the_old_padding_also_cut_texts(tokenizer: Any) -> None:
+    text = "a b c d e f a b c d"
+    assert len(tokenizer(text, max_length=4)["input_ids"]) == 4
+    assert len(tokenizer(text, max_length=4, padding="max_length")["input_ids"]) > 4
+    assert len(tokenizer(text, max_length=4, padding="max_length", truncation=True)["input_ids"]) == 4
+
+
+def test_a_tokenizer_takes_no_array(tokenizer: Any) -> None:
+    import numpy
+
+    texts = numpy.array(["a", "b"])
+    with pytest.raises(ValueError, match="must be of type"):
+        tokenizer(texts)
+    assert tokenizer(list(texts))["input_ids"] == tokenizer(["a", "b"])["input_ids"]

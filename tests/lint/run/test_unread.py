@@ -65,6 +65,12 @@ CASES = {
     "an exercise": (
         "run.ipynb", notebook(cell("def f(x):\n    YOUR CODE HERE", 2)), "run.ipynb", notebook(cell("def f(x):\n    return x y", 2))
     ),
+    "a name that its author looked up": (
+        "run.ipynb", notebook(cell("for a in table.rows.:\n    print(a)", 2)), "run.ipynb", notebook(cell("for a in table.rows,.:\n    print(a)", 2))
+    ),
+    "an import that its author looked up": (
+        "run.ipynb", notebook(cell("from src.common.\n", 2)), "run.ipynb", notebook(cell("from src.common. import\n", 2))
+    ),
     "a script of a notebook's cells": ("run.py", f"{LOAD}!pip install -q peft\n", "run.py", f"{LOAD}pip install -q peft\n"),
     "a script that Colab exported": ("run.py", f'"""Original file is at https://colab.research.google.com/a"""\n{LOAD}pip install x\n', "run.py", f"{LOAD}pip install x\n"),
     "a template": ("run.py", f"{LOAD}x = {{{{ name }}}}y\n{{% if a %}}\n", "run.py", f"{LOAD}x = a y\n"),

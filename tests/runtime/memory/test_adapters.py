@@ -142,4 +142,4 @@ def test_what_draws_found(name: str) -> None:
 
 def test_a_rotated_width_is_not_one_less() -> None:
     config = config_of("gptj", Shape(2, 132, 528, 3, 3, 600), rotary_dim=30)
-    assert position_buffer(spec_of(config)) == 4 * 4096 * 30
+    assert position_buffer(spec_of(config), Workload()) == 4 * 4096 * 30

@@ -470,9 +470,13 @@ def test_a_plan_says_what_an_estimate_says(capsys: pytest.CaptureFixture[str]) -
     model = "google-bert/bert-large-uncased-whole-word-masking"
     _, out, _ = run(capsys, "plan", model)
     assert "note: the checkpoint is float32" in out
-    assert f"note: 1024 tokens are more than the 512 that {model} was made for" in out
+    assert f"note: 512 tokens, all that {model} reads" in out
+    code, out, err = run(capsys, "plan", model, "--seq-len", "1024")
+    assert code == 2 and not out and f"1024 tokens are more than the 512 positions of {model}" in err
     _, out, _ = run(capsys, "plan", model, "--seq-len", "512")
-    assert "tokens are more" not in out
+    assert "all that" not in out
+    _, out, _ = run(capsys, "plan", "meta-llama/Llama-2-7b-hf", "--seq-len", "5000")
+    assert "note: 5000 tokens are more than the 4096 that meta-llama/Llama-2-7b-hf was made for" in out
 
 
 def test_a_plan_of_what_cannot_be_traced_announces_no_trace(capsys: pytest.CaptureFixture[str]) -> None:

@@ -304,7 +304,7 @@ def test_an_unfrozen_target_costs_its_gradients() -> None:
         ({"dtype": "float8"}, "dtype='float8' is not modelled"),
         ({"batch": 0}, "batch must be a whole number of at least 1, not 0"),
         ({"seq_len": 1.5}, "seq_len must be a whole number"),
-        ({"lora_targets": ("query",)}, "lora_targets query: not modelled"),
+        ({"lora_targets": ("",)}, r"lora_targets \(--lora-targets\) must be names of matrices"),
         ({"regime": "lora", "modules_to_save": ("score",)}, "modules_to_save score: not modelled"),
         ({"regime": "full", "dora": True}, "dora, lora_dropout and modules_to_save need regime='lora'"),
         (
