@@ -240,13 +240,44 @@ def _launched_by(site: Site) -> Launched | None:
         if _gives_other_names(compared, launched, project):
             continue
         if any(
-            may_name(written, entry)
+            _starts(written, launched, entry, project)
             and _leads_to(site, entry, entries)
             and _may_take(entry, launched, project)
             for entry in entries
         ):
             return launched
     return None
+
+
+def _starts(written: str, launched: Launched, entry: str, project: Project) -> bool:
+    """Whether a command starts a file, and not one of the same name in another folder.
+
+    Of several, it is the only one with the folders that the command names, or the one that they lead to from the folder of the script or the root.
+    """
+    if not may_name(written, entry):
+        return False
+    same = {entry, *(project.once(_files_by_name) or {}).get(start_commands.last_name(entry), ())}
+    if len(same) == 1:
+        return True
+    if not start_commands.names(written, entry):
+        return False
+    if sum(start_commands.names(written, each) for each in same) == 1:
+        return True
+    file = written if written.endswith(".py") else written.replace(".", os.sep) + ".py"
+    for folder in (os.path.dirname(launched.path), project.root):
+        there = os.path.normpath(os.path.join(folder, file))
+        if there in same:
+            return there == entry
+    return False
+
+
+def _files_by_name(project: Project) -> dict[str, tuple[str, ...]]:
+    """The Python files of a project for each name by which a command may start several of them."""
+    found: dict[str, tuple[str, ...]] = {}
+    for path in project.python_paths or ():
+        name = start_commands.last_name(path)
+        found[name] = (*found.get(name, ()), path)
+    return {name: paths for name, paths in found.items() if len(paths) > 1}
 
 
 def _compared_options(site: Site) -> Iterator[tuple[str, str]]:

@@ -330,6 +330,16 @@ CASES = {
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=1\nsrun python main.py\n"},
         {**TRAINS, "job.sbatch": "#SBATCH --ntasks=4\nsrun python main.py\n"},
     ),
+    "a launcher of another file of the same name": Case(
+        "TLP101",
+        {"raft/main.py": TRAINS["main.py"], "sft/main.py": "", "run.sh": "deepspeed $DIR/main.py\n", "README.md": ""},
+        {"raft/main.py": TRAINS["main.py"], "sft/main.py": "", "run.sh": "deepspeed raft/main.py\n", "README.md": ""},
+    ),
+    "a launcher of the file of that name beside it": Case(
+        "TLP101",
+        {"raft/main.py": TRAINS["main.py"], "sft/main.py": "", "sft/run.sh": "torchrun ./main.py\n", "README.md": ""},
+        {"raft/main.py": TRAINS["main.py"], "sft/main.py": "", "raft/run.sh": "torchrun ./main.py\n", "README.md": ""},
+    ),
     "a job with one task on each node": Case(
         "TLP101",
         {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun python main.py\n"},
