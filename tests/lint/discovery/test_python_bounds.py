@@ -28,6 +28,17 @@ FILES = {
     ("requirements.txt", "python==3.8\n"): None,
     (".python-version", "3.9.7\n"): (3, 9),
     ("runtime.txt", "python-3.8.16\n"): (3, 8),
+    (".python-version", "3.8.10\n3.11.4\n"): (3, 11),
+    (".python-version", "pypy3.9-7.3.9\n"): None,
+    (".python-version", f"3.{'9' * 5000}\n"): None,
+    ("requirements-runtime.txt", "3.8\n"): None,
+    ("environment.yml", "  - python=3.8|3.9\n"): None,
+    ("environment.yml", "  - python  # 3.8\n"): None,
+    ("environment.yml", '  - "python=3.9"\n'): (3, 9),
+    ("setup.py", "# python_requires='<3.9'\n"): None,
+    ("setup.py", "setup(name='a', python_requires='<3.9')\n"): (3, 8),
+    ("pyproject.toml", '[tool.hatch.envs.docs]\npython = "3.8"\n'): None,
+    ("pyproject.toml", '[tool.pixi.feature.old.dependencies]\npython = "3.8.*"\n'): (3, 8),
 }
 INSTRUCTIONS = {
     "conda create -n acme python=3.9 -y": (3, 9),
@@ -40,6 +51,9 @@ INSTRUCTIONS = {
     "Needs Python 3.8+ and conda": None,
     "conda create -n acme python\nRun it with Python 3.9": None,
     "FROM nvidia/cuda:12.1-python3.9": None,
+    "FROM python:3.9 AS docs\nRUN make\nFROM nvidia/cuda:12.1": None,
+    "FROM node:18 AS page\nFROM --platform=linux/amd64 python:3.9-slim as base\nFROM base": (3, 9),
+    f"conda create -n acme python=3.{'9' * 5000}": None,
 }
 
 
@@ -58,6 +72,25 @@ def test_the_newest_of_several_counts() -> None:
         3,
         10,
     )
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ("/x/pyproject.toml", '[project]\nrequires-python = ">=3.10"\n'),
+        ("/x/environment-new.yml", "  - python\n"),
+        ("/x/environment-new.yml", "  - python>=3.8\n"),
+    ],
+)
+def test_an_environment_of_something_else_says_nothing(other: tuple[str, str]) -> None:
+    old = ("/x/environment.yml", "  - python=3.8\n")
+    assert newest_python([old], ["conda create -n old python=3.9"]) == (3, 9)
+    assert newest_python([old, other], ["conda create -n old python=3.9"]) is None
+
+
+def test_a_library_that_takes_an_old_python_may_have_a_newer_environment() -> None:
+    library = ("/x/pyproject.toml", '[project]\nrequires-python = ">=3.8"\n')
+    assert newest_python([library], ["conda create -n acme python=3.9"]) == (3, 9)
 
 
 @pytest.mark.parametrize(
