@@ -28,9 +28,8 @@ _HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
 #: Those of the known ones that do not leave out transformers 5.
 _OTHERS = ("trl", "peft", "accelerate")
 _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
-#: What a line or a quoted item of a requirement file has before and behind the name, with the forms of pip, conda and poetry.
-_BEFORE_LISTED = r"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?"
-_BEHIND_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
+#: What stands behind the name in a line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
+_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: A revision of a library in a git repository, for pip, poetry and uv; only a tag tells the release.
 _REVISED = r"(?P<name>transformers|trl|peft|accelerate|tokenizers)"
@@ -44,6 +43,7 @@ _SAID = rf"{_BEHIND_A_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|[<>]=?)[ \t]*[vV]?\
 _NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft", "accelerate")
 _BRANCHES = r"main|master|HEAD|dev(?:elop)?"
 _BEHIND = "[,=~<>"
+_QUOTES = ('"', "'")
 _MOST_BETWEEN = 80
 #: What the newest trl needs of huggingface-hub.
 _HUB_OF_TRL = (0, 34)
@@ -85,15 +85,32 @@ class _Named(NamedTuple):
 
 
 def _items(texts: list[str]) -> Iterator[_Named]:
-    """The lines and quoted items of requirement files that name a library. They have few of the names; compiling all takes longer."""
-    lowered = [lower_case(text).replace("_", "-") for text in texts]
-    names = [name for name in (*_OTHERS, *_LEAVE_OUT_5) if any(name in each for each in lowered)]
-    if names:
-        written = "|".join(names).replace("-", "[-_]").replace("torch", "(?:py)?torch")
-        for text in texts:
-            for each in re.finditer(f"{_BEFORE_LISTED}(?P<name>{written}){_BEHIND_LISTED}", text):
-                is_a_line = text[max(each.start("name") - 1, 0)] not in "\"'"
-                yield _Named(each["name"], each["clauses"], is_a_line)
+    """The lines and quoted items of requirement files that name a library."""
+    for text in texts:
+        lines = lower_case(text).replace("_", "-")
+        for start, end, name in _places((*_OTHERS, *_LEAVE_OUT_5, "pytorch"), lines):
+            before = text[text.rfind("\n", 0, start) + 1 : start]
+            match = re.compile(_LISTED).match(text, end) if _begins_an_item(before) else None
+            if match is not None:
+                yield _Named(name, match["clauses"], not before.endswith(_QUOTES))
+
+
+def _begins_an_item(before: str) -> bool:
+    """Whether what stands before a name in its line is nothing, a quote, or the dash of a list, with or without a channel of conda."""
+    before = re.sub(r"[\w.-]+::\Z", "", before) if before.endswith("::") else before
+    bare = before.strip(" \t")
+    return before.endswith(_QUOTES) or not bare or (bare == "-" and not before.endswith("-"))
+
+
+def _places(names: Iterable[str], lowered: str) -> list[tuple[int, int, str]]:
+    """Where a text in lower case has one of the names: from, to, and which."""
+    found: list[tuple[int, int, str]] = []
+    for name in names:
+        at = lowered.find(name)
+        while at >= 0:
+            found.append((at, at + len(name), name))
+            at = lowered.find(name, at + len(name))
+    return sorted(found)
 
 
 def _checked_out(text: str) -> Iterator[tuple[str, Version]]:
@@ -123,22 +140,18 @@ def locked(texts: Iterable[str]) -> Bounds:
     }
 
 
-def _stated(text: str) -> list[_Named]:
+def _stated(text: str) -> Iterator[_Named]:
     """The libraries that a document names with a version; `re` alone would take many times as long."""
     lowered = lower_case(text)
-    found: list[tuple[int, _Named]] = []
-    for name in _NAMES:
-        at = lowered.find(name)
-        while at >= 0:
-            end = at + len(name)
-            before = lowered[at - 1 : at]
-            if lowered[end : end + _MOST_BETWEEN].lstrip(" \t")[:1] in _BEHIND and not (
-                before.isalnum() or (before and before in "_./-")
-            ):
-                match = re.compile(_SAID).match(text, end)
-                found += [(at, _Named(name, match["clauses"], True))] if match is not None else []
-            at = lowered.find(name, end)
-    return [each for _, each in sorted(found)]
+    for start, end, name in _places(_NAMES, lowered):
+        before = lowered[start - 1 : start]
+        if lowered[end : end + _MOST_BETWEEN].lstrip(" \t")[:1] not in _BEHIND:
+            continue
+        if before.isalnum() or before in ("_", ".", "/", "-"):
+            continue
+        match = re.compile(_SAID).match(text, end)
+        if match is not None:
+            yield _Named(name, match["clauses"], True)
 
 
 def takes_a_commit(text: str) -> bool:
