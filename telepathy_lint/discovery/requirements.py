@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config
-from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
 from telepathy_lint.discovery.python_bounds import is_version_file, newest_python
 from telepathy_lint.discovery.requirement_paths import (
     gives_instructions,
@@ -293,6 +292,8 @@ def _explained(folder: str, names: list[str]) -> Iterator[str]:
 def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:
     """The lowest versions that a file names, each with whether it allows transformers 5, where that ends, and the newest release."""
     if path.endswith("pyproject.toml"):
+        from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
+
         specifications = listed_in_pyproject(path, text)
     else:
         start = _QUOTED if path.endswith("setup.py") else _LINE
