@@ -80,11 +80,12 @@ def _readers(project: Project, name: str) -> frozenset[str]:
 
 def _names_its_own(project: Project, name: str) -> bool:
     """Whether a file of the project has an option or a field of a name."""
-    return any(_has_its_own(data.decode("utf-8", "replace"), name) for _, data in project.python())
+    words = (name.encode(), name.replace("_", "-").encode())
+    return any(
+        any(word in data for word in words) and _has_its_own(data.decode("utf-8", "replace"), name)
+        for _, data in project.python()
+    )
 
 
 def _has_its_own(text: str, name: str) -> bool:
-    dashed = name.replace("_", "[-_]")
-    return re.search(dashed, text) is not None and (
-        re.search(_OWN.format(dashed=dashed, name=name), text) is not None
-    )
+    return re.search(_OWN.format(dashed=name.replace("_", "[-_]"), name=name), text) is not None

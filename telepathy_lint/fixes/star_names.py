@@ -8,15 +8,23 @@ import sys
 
 from telepathy_lint.facts.replaced import stem_of
 from telepathy_lint.flow.file import File
+from telepathy_lint.source.occurs import occurs
 from telepathy_lint.source.prefilter import find_words
 
 #: Packages whose `import *` binds none of the names that fixes import.
 _HARMLESS = frozenset({"transformers", "torch", "numpy", "peft", "trl", "datasets", "accelerate"})
+_EXEC = r"(?<![.\w])exec\("
 _STAR = r"(?m)^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]*\*"
 
 
 def may_come_with_star(file: File, path: str, name: str, own_module: str) -> bool:
-    """Whether an `import *` of the file may bind a name, other than the one of the module that the fix imports it from."""
+    """Whether an `import *` of the file may bind a name, other than the one of the module that the fix imports it from.
+
+    So may a script that a notebook runs with `%run`, and code that `exec` runs.
+    """
+    source = file.tree.source
+    if any("%run" in text for text in source.unread) or occurs(_EXEC, source.text):
+        return True
     stars = {binding.symbol.removesuffix(".*") for binding in file.tree.top.bindings.get("*", ())}
     return any(_may_have(file, path, star, name, frozenset()) for star in stars - {own_module})
 

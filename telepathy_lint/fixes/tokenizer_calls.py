@@ -5,16 +5,23 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable
 
+from telepathy_lint.facts.own_methods import is_made
 from telepathy_lint.findings.change import Change, Repair
 from telepathy_lint.rule import written
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Argument, Site
 
+#: The first release whose `apply_chat_template` takes `return_dict`; before, fast tokenizers raise a TypeError.
+_RETURN_DICT = (4, 38)
+
 
 def repair(site: Site, name: str, settings: Settings) -> Repair | None:
     """The fix of a method or argument of a tokenizer; None where it depends on the code."""
     if name == "apply_chat_template":
-        return Repair("safe", "pass return_dict=False", Change(added=(("return_dict", "False"),)))
+        lowest = settings.target_version
+        known = lowest is None or lowest >= _RETURN_DICT
+        change = Change(added=(("return_dict", "False"),))
+        return Repair("safe" if known else "unsafe", "pass return_dict=False", change)
     if name in ("encode_plus", "batch_encode_plus") and isinstance(site.call.func, ast.Attribute):
         # Further on, the positions of the tokenizer are those of other arguments.
         alike = 1 if name == "batch_encode_plus" else 2
@@ -22,7 +29,8 @@ def repair(site: Site, name: str, settings: Settings) -> Repair | None:
             return None
         start, end = site.range_of(site.call.func.value)
         change = Change(func=site.source.text[start:end])
-        return _batch(site, change) if name == "batch_encode_plus" else _single(site, change)
+        found = _batch(site, change) if name == "batch_encode_plus" else _single(site, change)
+        return found._replace(safety="unsafe") if found is not None and is_made(site, name) else found
     return _padded(site, settings) if name == "pad_to_max_length" else None
 
 

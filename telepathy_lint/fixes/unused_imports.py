@@ -189,7 +189,7 @@ class UnusedNames:
 
 
 #: Code that reads names as text, or runs a text that may.
-_BY_NAME = r"(?<![.\w])(?:exec|eval|vars|dir)\(|\bsys\.modules\[\s*__name__|\bimport_module\(\s*__name__"
+_BY_NAME = r"(?<![.\w])(?:(?:exec|eval)\(|(?:vars|dir)\(\s*\))|\bsys\.modules\[\s*__name__|\bimport_module\(\s*__name__"
 
 
 def reads_namespaces(text: str) -> bool:

@@ -89,6 +89,7 @@ def answer_of(project: Project, question: Question) -> object:
 
 def name_of(ask: Callable[..., object]) -> str:
     """The name of a function in a module, by which another process finds it."""
+    assert ask.__module__.startswith(_ASKED), f"the cache cannot ask {ask.__module__}"
     return f"{ask.__module__}:{ask.__qualname__}"
 
 

@@ -40,6 +40,8 @@ UNKNOWN: dict[str, str] = {
 }
 #: Lengths that include the prompt -> the corresponding lengths without it, which take precedence.
 LENGTHS = {"max_length": "max_new_tokens", "min_length": "min_new_tokens"}
+#: The release since which `min_new_tokens` replaces `min_length`; before, both hold.
+MIN_LENGTH_YIELDS = (4, 40)
 #: Arguments that only affect beam search -> their default values.
 BEAMS: dict[str, tuple[object, ...]] = {"early_stopping": (False, None), "length_penalty": (1, None)}
 #: Outputs that are computed but dropped unless `return_dict_in_generate=True`.

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from telepathy_lint.facts.generate_arguments import Problem, problems_of, says_the_same
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
+from telepathy_lint.knowledge.generate_arguments import MIN_LENGTH_YIELDS
 from telepathy_lint.rule import Meta, Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import Site
@@ -41,7 +42,7 @@ class IneffectiveGenerateArgument(Rule):
         model.generate(**inputs, do_sample=False, max_new_tokens=40)
 
     Fix safety: removing an argument without effect is safe; in a `GenerationConfig`, only if all that happens to it is that calls of
-    `generate` get it, without a length of their own. Replacing an unknown name by the correct one is
+    `generate` get it, without a length of their own. Below 4.40, `min_length` holds beside `min_new_tokens`. Replacing an unknown name by the correct one is
     unsafe, because the call raised an error before.
     """
 
@@ -56,12 +57,14 @@ class IneffectiveGenerateArgument(Rule):
 
     def check(self, site: Site, settings: Settings) -> Iterator[Finding]:
         for problem in problems_of(site):
-            yield site.at(problem.argument, problem.detail, fix=self.repair(problem))
+            yield site.at(problem.argument, problem.detail, fix=self.repair(problem, settings))
 
     def matters(self, site: Site, settings: Settings) -> bool:
         return not all(says_the_same(site, each) for each in problems_of(site))
 
-    def repair(self, problem: Problem) -> Repair | None:
+    def repair(self, problem: Problem, settings: Settings) -> Repair | None:
         if problem.argument.how != "keyword" or problem.change is None:
             return None
-        return Repair(problem.safety, f"correct {problem.argument.name}", problem.change)
+        name, lowest = problem.argument.name, settings.target_version
+        both = name == "min_length" and lowest is not None and lowest < MIN_LENGTH_YIELDS
+        return Repair("unsafe" if both else problem.safety, f"correct {name}", problem.change)

@@ -52,7 +52,8 @@ class RemovedTokenizerUse(Rule):
     Fix safety: the fix of `encode_plus` is unsafe if its text may be a list, which `encode_plus` takes for the words of one text
     and the tokenizer for a batch. Slow tokenizers of transformers 4 take arrays and columns in `batch_encode_plus`, and no tokenizer
     takes them in a call, so what is not surely a list becomes one. `pad_to_max_length` also cut texts to `max_length`, and without a
-    `max_length` it padded to the longest text.
+    `max_length` it padded to the longest text. Where the project writes or replaces `encode_plus` itself, as a test's stand-in
+    does, the fix is unsafe. So is `return_dict=False` where the project allows releases before 4.38, which do not take it.
     """
 
     meta = Meta(
@@ -74,6 +75,8 @@ class RemovedTokenizerUse(Rule):
             yield site.at(site.node, detail)
             return
         if called in KEPT_BY_SLOW_TOKENIZERS and not _is_fast(site):
+            return
+        if called in TOKENIZER_METHODS and _has_its_own(site, called):
             return
         if called in TOKENIZER_METHODS:
             who = "tokenizers" if called not in KEPT_BY_SLOW_TOKENIZERS else "fast tokenizers"
@@ -104,6 +107,14 @@ class RemovedTokenizerUse(Rule):
         from telepathy_lint.fixes.tokenizer_calls import repair
 
         return repair(site, name, settings)
+
+
+def _has_its_own(site: Site, method: str) -> bool:
+    """Whether the tokenizer is of a class outside transformers, and the file writes the method."""
+    if f"def {method}(" not in site.source.text or not isinstance(site.call.func, ast.Attribute):
+        return False
+    found = loads_of(site.file, site.call.func.value, site.context, "tokenizer")
+    return any(not name.startswith("transformers.") for load in found for name in load.loaded)
 
 
 def _is_fast(site: Site) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 
 from telepathy_lint.facts.none_values import is_never_none, may_be_none
@@ -44,7 +45,7 @@ class RemovedGeneration(Rule):
 
     Fix safety: where the project allows transformers 4, the fix of a setting in `model.config` is unsafe. One setting in the generation
     config makes 4 look there for all of them. It is unsafe as well if the file does not show that the model generates: other models have
-    no generation config.
+    no generation config; or if it reads the setting from the config.
     """
 
     meta = Meta(
@@ -108,8 +109,14 @@ class RemovedGeneration(Rule):
             return None  # it has no generation config
         # In 4, one setting of a generation config makes generate look there for all of them.
         safe = generates and settings.target_version is not None and settings.target_version >= (5, 0)
+        # What reads the setting from the config would find none.
+        safe = safe and re.search(_READ.format(node.attr), site.source.text) is None
         change = Change(texts=((start, end, "generation_config"),))
         return Repair("safe" if safe else "unsafe", "set it in generation_config", change)
+
+
+#: A setting of `config`, other than a write to it.
+_READ = r"(?<![\w])(?:config|cfg)\.{}\b(?!\s*=(?!=))"
 
 
 def _generates(site: Site, model: ast.expr) -> bool | None:

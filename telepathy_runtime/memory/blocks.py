@@ -21,6 +21,7 @@ from telepathy_runtime.memory.layer_tape import (
     built_as_llama,
     infers_on_tape,
     most_without_gradients,
+    norm_forward,
     on_tape,
     peaks,
     steps_on_tape,
@@ -41,10 +42,8 @@ from telepathy_runtime.memory.layers import (
     weights_behind,
 )
 from telepathy_runtime.memory.lora import (
-    FEED_FORWARD,
     adapter_params,
     adapters_kept,
-    adapters_work,
     embeddings_train,
     targets,
     unsaved_first,
@@ -79,7 +78,16 @@ class Block:
     stored_input: int  # kept instead of `saved` with checkpointing
     tables: int  # sines and cosines, which all layers share
     masks: Masks
-    taped: bool = False  # whether a tape counted what is kept, with the cache
+    cached: int = 0  # of all layers' keys and values, what only the cache holds
+    first_cached: int = 0  # the same of the first layer
+    hidden_kept: int = 0  # of the hidden states that a model returns, those that are kept for the backward
+    hidden: tuple[int, int, int] = (
+        0,
+        0,
+        0,
+    )  # those not counted otherwise in the forward of the last layer, of the last norm, and in the backward of the first layer
+    ending: int = 0  # maximum inside the last norm's forward, in addition to what it keeps
+    taped: bool = False  # whether a tape counted what is kept, and what only the cache holds
     unpacks: bool = False  # whether a quantised matrix that is unpacked is counted above, where it is there
 
 
@@ -107,9 +115,9 @@ def block(spec: ModelSpec, work: Workload) -> Block:
     row = (4 if autocast(work) else e) * tokens * spec.hidden
     matrices = spec.mlp_params + spec.attention_params
     again = saved - row * _keeps_stored(spec, work)
-    behind = FEED_FORWARD | {"o"}
+    behind = frozenset({"o"})
     grown = element_size(work.lora_dtype) * adapter_params(spec, work, behind) * (work.grad_accum == 1)
-    adapting = max(adapters_work(spec, work), experts_work(spec, work))
+    adapting = experts_work(spec, work)
     # A layer that runs again as a whole holds its output to the end of its backward.
     held = row * work.reentrant
     # Where attention's softmax is at work, the adapters behind it are done; a held gradient of the output is not.
@@ -144,26 +152,41 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
     """The bytes of one layer from a tape."""
     again, masked, slides = work.checkpointing, has_mask(work), slides_at(spec, work)
     row = (4 if autocast(work) else element_size(work.dtype)) * work.tokens * spec.hidden
-    own = row * keeps_input(spec, work)  # the first norm keeps the layer's input
-    plain, mask = work.but(checkpointing=False, reentrant=False, checkpoint_every=1), masked or slides
+    # Where layers are checkpointed, the others have no cache either.
+    how = {"checkpointing": False, "reentrant": False, "checkpoint_every": 1}
+    plain, mask = work.but(use_cache=work.use_cache and not again, **how), masked or slides
     whole, most = (peaks(spec, plain, each) for each in (masked, mask))
     middle = peaks(spec, work, mask)
     # Without these, the first layer's input needs no gradient.
     other = work.regime == "lora" and not again and not embeddings_train(spec, work)
     start = peaks(spec, plain, mask, first=True) if other else most
+    own, first_own = row * most.holds_input, row * start.holds_input
     alone = start if other else middle
     keeps = not again or work.plain_at_end(spec.layers) > 0  # the last layer
-    last = alone if spec.layers == 1 else most if keeps else middle
-    # Beside a layer that runs, there are its input and the embeddings, which the model holds.
-    adapting = last.forward + row * (1 if again or spec.layers == 1 else 2)
+    # In Cohere 2, the last layer may not be rotated; beside the last one that is, there is one layer's input less.
+    bare = ends_unrotated(spec)
+    ends = peaks(spec, work, mask, rotated=False) if bare else middle
+    last = alone if spec.layers == 1 else most if keeps else ends
+    # Beside a layer that runs, there are its input, which checkpointing stores, and the embeddings, which the model holds.
+    embeddings = embeddings_held(spec, work, bool(first_own))
+    adapting = last.forward + embeddings
     if keeps:
-        adapting -= last.kept + last.copies + own * (spec.layers > 1)
-    adapting -= last.cast
+        adapting += row - last.kept - last.copies - row * last.holds_input
+    adapting -= last.cast + last.cached
+    # Hidden states are the layers' inputs and the last norm's output; the embeddings are the first, if nothing makes another tensor of them.
+    first_kept = start.holds_input or (work.regime == "frozen_grad" and not changes_embeddings(spec))
+    inputs_kept = (spec.layers - 1) * most.holds_input + first_kept
+    if again:
+        inputs_kept = spec.layers
+    there = bool(embeddings) and spec.layers > 1 and not (spec.learned_positions or spec.embedding_dropout)
+    in_norm = spec.layers - inputs_kept - there
     again_kept = (most.kept + most.copies) * again
     sliding = spec.sliding_layers * slides
-    # Without any adapter before the feed-forward block, the only layer's rotation keeps nothing.
+    # The model's sines and cosines are freed with its forward where layers keep only their own, and where nothing before the feed-forward block
+    # of the only layer takes a gradient.
     tables = rotary_tables(spec, work)
-    gone = tables * (spec.layers == 1 and other and not start.rotates)
+    own_tables = family(spec).tables[0] > 0 and not again
+    gone = tables * (own_tables or (spec.layers == 1 and other and not start.rotates))
     return Block(
         copies=most.copies,
         unsaved_copies=most.copies - start.copies,
@@ -171,8 +194,9 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         saved=most.kept + own,
         every=sliding * (most.kept + own) + (spec.layers - sliding) * (whole.kept + own),
         again=most.kept,
-        unsaved_first=(most.kept + own - start.kept) * other,
-        working=(alone if spec.layers == 1 else middle).backward - again_kept,
+        unsaved_first=(most.kept + own - start.kept - first_own) * other,
+        working=max((alone if spec.layers == 1 else ends).backward, (middle.backward - row) * bare)
+        - again_kept,
         first_working=alone.backward - again_kept,
         plain_working=most.backward,
         adapting=max(adapting + gone, 0),
@@ -180,9 +204,38 @@ def _on_tape(spec: ModelSpec, work: Workload) -> Block:
         stored_input=row,
         tables=tables - gone,
         masks=masks_of(spec, work),
+        cached=start.cached + (spec.layers - 1) * most.cached,
+        first_cached=start.cached,
+        hidden_kept=inputs_kept + ("lm_head" in work.modules_to_save and not work.casts),
+        hidden=(
+            in_norm - (keeps and not (first_kept if spec.layers == 1 else last.holds_input)),
+            in_norm,
+            spec.layers + 1 - (again or first_kept),
+        ),
+        ending=norm_forward(spec, work) + row * (not keeps_input(spec, work)) + embeddings + gone,
         taped=True,
         unpacks=True,
     )
+
+
+def changes_embeddings(spec: ModelSpec) -> bool:
+    """Whether the first layer's input is another tensor than what the model was given or looked up."""
+    return bool(spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings)
+
+
+def embeddings_held(spec: ModelSpec, work: Workload, kept: bool) -> int:
+    """Bytes of embeddings and positions that the model holds while its layers run, beside their inputs.
+
+    `kept`: whether the first layer keeps its input. Checkpointing stores it, and a caller's embeddings are counted as given.
+    """
+    element = 4 if autocast(work) else element_size(work.dtype)
+    other = bool(spec.learned_positions or spec.embedding_dropout)
+    rows = 0
+    if spec.learned_positions:  # GPT-2 looks them up once for all sequences
+        rows = work.seq_len if family(spec).held > 0 else work.tokens
+    if not (work.checkpointing or work.regime == "frozen_grad") and (other or (spec.layers > 1 and not kept)):
+        rows += work.tokens
+    return element * spec.hidden * rows
 
 
 def _infers(spec: ModelSpec, work: Workload, masked: bool) -> int:
@@ -196,12 +249,7 @@ def _keeps_stored(spec: ModelSpec, work: Workload) -> bool:
     """Whether the layer itself keeps its stored input: for its first norm, or for matrices that read it without one."""
     if family(spec).before:
         return keeps_input(spec, work)
-    trained = work.regime == "full" or (
-        work.regime == "lora"
-        and work.lora_dtype == work.dtype
-        and any(target.site in ("q", "k", "v", "qkv") for target in targets(spec, work))
-    )
-    return trained and not work.casts
+    return work.regime == "full" and not work.casts
 
 
 def keeps_input(spec: ModelSpec, work: Workload) -> bool:
@@ -302,7 +350,7 @@ def _norms_work(spec: ModelSpec, work: Workload) -> int:
         return max(ends, _head_norms_work(spec, work, done - norm_kept(spec, work)))
     if how.before < 2:
         return max(ends, first)
-    freed = mlp_kept(spec, work) + adapters_kept(spec, work, FEED_FORWARD) + dropout_kept(spec, work) // 2
+    freed = mlp_kept(spec, work) + dropout_kept(spec, work) // 2
     freed += norm_kept(spec, work, feeds=False) * (how.after > 1)
     inside = most + weights_behind(work, spec.mlp_params) - freed
     return max(ends, first, inside, _head_norms_work(spec, work, freed))

@@ -11,13 +11,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from telepathy_runtime.memory.blocks import Block, block, divided, keeps_input, norm_saved, norm_working
-from telepathy_runtime.memory.families import FAMILIES, family, form
+from telepathy_runtime.memory.blocks import (
+    Block,
+    block,
+    changes_embeddings,
+    divided,
+    keeps_input,
+    norm_saved,
+    norm_working,
+)
+from telepathy_runtime.memory.families import family
 from telepathy_runtime.memory.forward import LOADED_SINCE, position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
-    note_of,
     text_of,
     with_images,
     with_tower,
@@ -26,12 +33,11 @@ from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
-from telepathy_runtime.memory.optimizers import PAGED
+from telepathy_runtime.memory.notes import notes_of
 from telepathy_runtime.memory.runs import as_run, check_runs
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, check_job, phases
-from telepathy_runtime.memory.workload import NEWEST, NEWEST_VERSION, Workload
-from telepathy_runtime.models.architectures import VISION
+from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
 
 
@@ -91,7 +97,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         after_load=held.weights - table * (run.version < LOADED_SINCE),
         steady=held.weights + held.optimizer + held.bucket,
         instants=instants,
-        notes=_notes(spec, work),
+        notes=notes_of(spec, work, run),
     )
 
 
@@ -107,15 +113,18 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     # What of keys and values only the cache holds: those in 32 bits, and what was repeated, which a layer counts if `outputs` stays.
     twice = copies_keys(spec, work, has_mask(work))
     keys = 2 * e * twice * (not work.keep_outputs) + (2 if twice else 4) * (mixed and family(spec).rotary)
-    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing and not layer.taped)
+    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing)
+    keys = layer.cached if layer.taped else keys
     left_keys = keys * work.keep_outputs
+    # Of the first layer's keys and values in the cache, those that its attention keeps, too.
+    twofold = (cache // max(layers, 1) - layer.first_cached) * layer.taped * cached
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
     masks = layer.masks
     # The caller's inputs_embeds; checkpointing stores it anyway as the input of the first layer, and so do some norms,
     # unless positions or a dropout make another tensor of it.
-    other = bool(spec.learned_positions or spec.embedding_dropout or family(spec).scales_embeddings)
+    other = changes_embeddings(spec)
     # PEFT makes the embeddings require a gradient where layers are checkpointed, so the graph keeps them.
     required = work.regime == "lora" and work.checkpointing
     shared = work.checkpointing or bool(family(spec).before and keeps_input(spec, work))
@@ -123,9 +132,14 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     if full or embeds or required or "embed_tokens" in work.modules_to_save:
         given += tokens * spec.hidden * spec.embedding_dropout  # the dropout's mask
     # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
-    returned = row * _extra_hidden(spec, work) if work.hidden_states else 0
+    returned = row * _extra_hidden(spec, work, layer) if work.hidden_states else 0
     hidden = returned * work.keep_outputs
-    last = work.keep_outputs * row * (2 * embeds + work.hidden_states * (layers + 1 - embeds))
+    # Embeddings that require a gradient are leaves of the last step's graph, and the first of its hidden states.
+    leaf, first = embeds or required, embeds or (required and not other)
+    last = work.keep_outputs * row * (2 * leaf + work.hidden_states * (layers + 1 - first))
+    in_layer, in_norm, in_first = (row * each * work.hidden_states for each in layer.hidden)
+    # At the end of the backward, layers have freed theirs, but not the caller, nor the leaf of the graph.
+    at_first, at_end = (in_first * work.keep_outputs, last) if layer.taped else (hidden, hidden)
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
     plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
@@ -141,6 +155,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.tables + masks.kept * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
+    # The copy of the head that PEFT trains keeps its input.
+    head_input = e * tokens * spec.hidden * ("lm_head" in work.modules_to_save and not work.casts)
     table = spec.embedding_params * (4 if mixed else e)
     head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
@@ -161,7 +177,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     units = held.unit * (1 if work.reentrant else 2)
     recomputed = layer.again if work.checkpointing else 0
     one_layer = (
-        hidden
+        at_first
         + given
         + layer.tables
         + (
@@ -207,11 +223,17 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last + keys, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not full) + returned - hidden,
+            kv_cache=cache, transient=beside + copies + row * (not (full or (layer.taped and work.hidden_states) or head_input)) + returned - hidden,
         ),
         Instant(
-            "last layer, forward", **base, gradients=before, activations=activations - final_norm, kv_cache=cache,
+            "last layer, forward", **base, gradients=before, logits=kept, kv_cache=cache,
+            activations=activations - final_norm - hidden + in_layer + last + keys,
             transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
+        ),
+        Instant(
+            "final norm, forward", **base, gradients=before, logits=kept, kv_cache=cache,
+            activations=activations - hidden + in_norm + last + keys,
+            transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing - head_input,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations + left_keys, logits=logits.backward,
@@ -223,29 +245,31 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         ),
         Instant(
             "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations + left_keys,
-            transient=beside + left + norm_working(spec, work),
+            transient=beside + left + norm_working(spec, work) - head_input,
         ),
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
             activations=activations - final_norm + recomputed * (not after) + left_keys,
-            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, layer.copies),
+            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, first_copies),
         ),
         *again,
         Instant(
-            "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache,
+            "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache - twofold,
             gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,
         ),
         Instant(
-            "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
+            "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
             transient=beside + ends + max(row, int(each * head)),
         ),
         Instant(
-            "optimizer step", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=hidden,
+            "optimizer step", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
             transient=held.step_transient + held.bucket,
         ),
     )  # fmt: skip
     if not layer.adapting:
         instants = tuple(each for each in instants if each.name != "last layer, forward")
+    if not layer.ending:
+        instants = tuple(each for each in instants if each.name != "final norm, forward")
     if work.objective == "dpo" and work.reference != "none":
         # The reference reads the batch while the policy's activations wait for their backward.
         instants = (
@@ -258,8 +282,10 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     return instants[:-1] if work.opt_in_backward else instants
 
 
-def _extra_hidden(spec: ModelSpec, work: Workload) -> int:
+def _extra_hidden(spec: ModelSpec, work: Workload, layer: Block) -> int:
     """How many of the layers + 1 hidden states are kept only because of output_hidden_states."""
+    if layer.taped:
+        return spec.layers + 1 - layer.hidden_kept
     kept = spec.layers if work.checkpointing else int(work.regime == "frozen_grad")
     return spec.layers + 1 - kept - (work.regime == "full")
 
@@ -329,60 +355,3 @@ def _first_cache(spec: ModelSpec, work: Workload) -> int:
 def _in_cache(spec: ModelSpec, work: Workload, size: int) -> int:
     """Bytes of a cache that has so many in 16 bits: under autocast, rotated keys are in 32."""
     return size * 3 // 2 if autocast(work) and family(spec).rotary else size
-
-
-def dtype_note(spec: ModelSpec, work: Workload) -> list[str]:
-    """A note that a float32 checkpoint is planned in 16 bits, which requires loading with `dtype`."""
-    if spec.dtype != "float32" or work.held_dtype == "float32":
-        return []
-    return [f"the checkpoint is float32: without dtype={work.held_dtype} the weights may load as twice this"]
-
-
-def _notes(spec: ModelSpec, work: Workload) -> tuple[str, ...]:
-    notes = dtype_note(spec, work)
-    if work.version > NEWEST_VERSION:
-        notes.append(f"transformers {work.transformers} is newer than {NEWEST}, the newest that is modelled")
-    if as_run(spec, work).attn != work.attn:
-        since = FAMILIES[form(spec)].sdpa_since if form(spec) in FAMILIES else (0, 0)
-        release = f" {work.transformers}" if work.version < since else ""
-        notes.append(
-            f"transformers{release} has no sdpa for {spec.architecture}: counted with eager attention"
-        )
-    if spec.architecture in VISION:
-        notes.append(
-            note_of(spec, work)
-            if work.image_tokens
-            else "text alone, which gives the vision tower no gradients"
-        )
-    if spec.encoder_layers:
-        read, unit = f"{work.source_len or work.seq_len} tokens", ""
-        if spec.source_positions:
-            read, unit = "a whole recording", " tokens"
-        notes.append(f"the encoder reads {read}, the decoder {work.seq_len}{unit}")
-        notes.append(f"counted as transformers 5.15 and newer run {spec.architecture}")
-    length = work.seq_len + work.new_tokens
-    if length > spec.max_positions > 0:
-        notes.append(f"{length} tokens are more than the {spec.max_positions} that {spec.id} was made for")
-    if work.shard != "none" and work.ranks > 1:
-        notes.append(
-            f"{work.shard} over {work.ranks} ranks is arithmetic, not traced; activations are not divided"
-        )
-    if work.optimizer in PAGED and work.trains:
-        notes.append(
-            "paged states are moved by the driver and not counted: the step slows down where they do not fit"
-        )
-    if work.prepared != "none":
-        notes.append(
-            "float32 norms make the stream of a layer float32; bitsandbytes' layers are counted from their code, not traced"
-        )
-    if work.offload:
-        notes.append(
-            f"offload of {', '.join(work.offload)} is arithmetic, not traced; the transfers need a little more"
-        )
-    if work.objective != "lm":
-        notes.append(
-            f"{work.objective} as in trl 1.16, which computes log-probabilities in chunks; all tokens are counted as completions"
-        )
-    if work.attn == "flash_attention_2":
-        notes.append("flash_attention_2 is counted as PyTorch's own flash kernel: the same tensors are saved")
-    return tuple(notes)

@@ -16,6 +16,7 @@ class Family(NamedTuple):
     """How the layers of an architecture differ from Llama's."""
 
     norm: str = "rms"  # rms; rms32: the scale is applied in float32; layer: torch's kernel; cohere: LayerNorm in steps
+    norm_held: bool = False  # a norm's code holds its unweighted output to the end
     before: int = 2  # norms whose output a matrix reads
     after: int = 0  # norms of a block's output, which is added to the stream
     parallel: bool = False  # attention and MLP read the layer's input, so all norms have one input
@@ -43,6 +44,8 @@ class Family(NamedTuple):
     experts: str = ""  # how an expert gates: "gated", or "clamped" as in gpt-oss
     float_routes: bool = False  # the experts' outputs are weighted in float32
     scales_embeddings: bool = False  # in the model, not in the embedding's own module
+    holds_parts: bool = False  # attention's own code rotates parts of heads, and holds both parts
+    inner_dropout: bool = False  # of a block's output: in the block's own code, not the layer's
     logit_steps: int = 0  # tensors of the logits' size that are computed from the head's output
 
 
@@ -55,9 +58,12 @@ FAMILIES = {
     "qwen2_5_vl_text": Family(tables_of_each=True),
     "smollm3": Family(),
     "granite": Family(logit_steps=1, scales_embeddings=True),
-    "olmo2": Family("rms32", held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True),
+    "olmo2": Family(
+        "rms32", norm_held=True, held=-1, before=0, after=2, head_norms="whole", rotates_in_float=True
+    ),
     "olmo3": Family(
         "rms32",
+        norm_held=True,
         held=-1,
         before=0,
         after=2,
@@ -76,12 +82,28 @@ FAMILIES = {
     "cohere2": Family(
         "cohere", before=1, parallel=True, logit_steps=1, rotates_in_float=True, two_masks=True
     ),
-    "starcoder2": Family("layer"),
-    "stablelm": Family("layer", held=2, joined=True, rotated=0.25),
-    "gpt2": Family("layer", held=1, fused_qkv=True, rotary=False, half_softmax=True),
-    "gptj": Family("layer", before=1, parallel=True, tables=(4, 0.25), float_scores=True, sdpa_since=(5, 24)),
+    "starcoder2": Family("layer", inner_dropout=True),
+    "stablelm": Family("layer", held=2, joined=True, rotated=0.25, holds_parts=True),
+    "gpt2": Family(
+        "layer",
+        held=1,
+        fused_qkv=True,
+        rotary=False,
+        half_softmax=True,
+        inner_dropout=True,
+    ),
+    "gptj": Family(
+        "layer",
+        before=1,
+        parallel=True,
+        tables=(4, 0.25),
+        float_scores=True,
+        sdpa_since=(5, 24),
+        holds_parts=True,
+        inner_dropout=True,
+    ),
     "gpt_neox": Family("layer", parallel=True, fused_qkv=True, joined=True, rotated=0.25),
-    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5),
+    "phi": Family("layer", before=1, parallel=True, joined=True, rotated=0.5, holds_parts=True),
     "opt": Family("layer", rotary=False, inline=True),
     "mixtral": Family(experts="gated", float_routes=True),
     "qwen2_moe": Family(experts="gated", two_masks=True),

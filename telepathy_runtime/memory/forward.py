@@ -76,6 +76,11 @@ def _share(spec: ModelSpec) -> float:
     return own or how.tables[1] or how.rotated
 
 
+def rotated_share(spec: ModelSpec) -> float:
+    """The share of a head that is rotated, as its sines and cosines have it."""
+    return _turned(spec) / spec.head_dim
+
+
 def _turned(spec: ModelSpec) -> int:
     """How many numbers of a head are rotated, or have a sine that is not used where that is odd."""
     exact = spec.head_dim * _share(spec)
@@ -171,7 +176,7 @@ def _attention_works(spec: ModelSpec, work: Workload, masked: bool) -> int:
         held += kv * how.rotary * (not work.use_cache)
     else:
         held += 2 * kv * (not work.use_cache)
-        if joined or how.float_scores:
+        if how.holds_parts:
             # Views of the projections are parts of what was joined.
             held += int((1 + _share(spec)) * (q + kv))
     total = _rows(spec, work) + e * tokens * held

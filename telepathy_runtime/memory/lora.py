@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.families import ACTIVATIONS, family, form
-from telepathy_runtime.memory.layers import attention_kept, dropout_kept, has_mask, mlp_kept, norm_kept
+from telepathy_runtime.memory.families import family, form
+from telepathy_runtime.memory.layers import attention_kept, has_mask, norm_kept
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.targets import EVERY, UnknownTargetError, names_of, sites_of
 from telepathy_runtime.memory.workload import Workload
@@ -125,62 +125,39 @@ def embeddings_train(spec: ModelSpec, work: Workload) -> bool:
     return "embed_tokens" in work.modules_to_save or bool(tower_targets(spec, work))
 
 
-FEED_FORWARD = frozenset({"gate", "up", "gate_up", "down"})
-"""The sites of the feed-forward block."""
-
-
 def adapters_kept(spec: ModelSpec, work: Workload, sites: frozenset[str] | None = None) -> int:
-    """Bytes that the adapters of one layer keep: each target's input in the adapter's dtype, and the first product.
+    """Bytes that the adapters of a layer with experts keep: each target's input in the adapter's dtype, and the first product.
 
-    With `sites`, only what those there, behind attention, do not share with others. Neither autocast nor DoRA: what these keep
-    is counted by `adapted`.
+    With `sites`, only what those there do not share with others. Layers without experts are counted operation by operation.
     """
     if work.regime != "lora":
         return 0
     e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
-    total = 0
-    seen = {"o"} | (
-        {"down"} if ACTIVATIONS.get(spec.activation, (1, False))[1] and not spec.gated_mlp else set()
-    )
+    total, shared = 0, False
     for target in targets(spec, work):
         if sites is not None and target.site not in sites:
             continue
         total += adapter * work.tokens * work.lora_rank
-        source = _source(spec, target)
         if adapter != e:
             total += adapter * work.tokens * target.inputs  # a copy for each target
-        elif source not in seen and (
-            sites is None or source != "attention"
-        ):  # attention keeps its own output, and so do some activations
+        elif target.site != "o" and not shared and sites is None:  # attention keeps its own output
             total += e * work.tokens * target.inputs
-            seen.add(source)
+            shared = True
     return total
 
 
-def _source(spec: ModelSpec, target: Target) -> str:
-    """What a target reads: targets of one source share it."""
-    if target.site in ("o", "down"):
-        return target.site
-    one = family(spec).before == 1 or target.site in ("q", "k", "v", "qkv")
-    return "attention" if one else "mlp"
-
-
 def unsaved_first(spec: ModelSpec, work: Workload) -> int:
-    """Bytes that the first layer does not keep, because its input needs no gradient: what comes before the adapters."""
+    """Bytes that the first layer, one with experts, does not keep, because its input needs no gradient: what comes before the adapters."""
     if work.regime != "lora" or embeddings_train(spec, work):
         return 0
     how, e = family(spec), element_size(work.dtype)
     there = {target.site for target in targets(spec, work)}
-    read = there & {"q", "k", "v", "qkv"}
-    total = norm_kept(spec, work) if how.before else 0
-    if how.parallel and not there & {"gate", "up", "gate_up"}:
-        total += mlp_kept(spec, work) * ("down" not in there) + dropout_kept(spec, work) // 2
-        total += norm_kept(spec, work) * (how.before - 1) * (how.norm != "layer")
-    if not read:
+    total = norm_kept(spec, work)
+    if not there & {"q", "k", "v"}:
         return total + attention_kept(spec, work, has_mask(work))
-    if "k" not in there and "qkv" not in there:
+    if "k" not in there:
         if work.attn == "eager":
-            total += (4 if how.float_scores else e) * work.tokens * spec.query_dim
+            total += e * work.tokens * spec.query_dim
         if how.head_norms:
             heads = spec.kv_heads if how.head_norms == "head" else 1
             total += 4 * work.tokens * (spec.kv_dim + heads)
@@ -204,25 +181,3 @@ def adapter_params(spec: ModelSpec, work: Workload, sites: frozenset[str] | None
 def _params(target: Target, work: Workload) -> int:
     """Parameters of one adapter; DoRA has a magnitude for each output."""
     return work.lora_rank * (target.inputs + target.outputs) + work.dora * target.outputs
-
-
-def adapters_work(spec: ModelSpec, work: Workload) -> int:
-    """Bytes inside a layer's forward where adapters of the feed-forward block run, in addition to all that it keeps.
-
-    An adapter has its output, and the scaled one, beside that of the base. What the layer keeps later is not there yet.
-    Checkpointing repeats this in the backward, up to the last tensor that is kept, beside the gradients that are there by then.
-    """
-    there = {each.site: each for each in targets(spec, work)} if work.regime == "lora" else {}
-    if not there.keys() & FEED_FORWARD:
-        return 0
-    e, size, tokens = element_size(work.dtype), element_size(work.lora_dtype), work.tokens
-    other, again = size != e, work.checkpointing
-    down, most, later, rows = there.get("down"), 0, 0, 2 * e + (e if again else 2 * e)
-    if down is not None:
-        later = size * tokens * (down.inputs * (other or spec.gated_mlp) + work.lora_rank)
-        most = tokens * (down.inputs * other * e + down.outputs * (e + 2 * size * (not again)))
-        rows += (size + e * other) * again
-    for site in ("gate", "up", "gate_up"):
-        if site in there and not (site == "gate" and "up" in there):
-            most = max(most, 2 * size * tokens * there[site].outputs - later)
-    return most + rows * tokens * spec.hidden

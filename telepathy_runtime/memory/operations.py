@@ -246,15 +246,23 @@ class Model:
         """A tensor between two numbers, which keeps its input; its backward makes two masks."""
         return self.tape.result(x.number, (x,), (x,), working=2 * x.number)
 
-    def raised_norm(self, x: Tensor, weight: Tensor, width: int, in_float: bool = False) -> Tensor:
-        """The same of a copy in 32 bits, as in Llama; weighted in the dtype of its input, or before, in 32 bits."""
+    def raised_norm(
+        self, x: Tensor, weight: Tensor, width: int, in_float: bool = False, held: bool = False
+    ) -> Tensor:
+        """The same of a copy in 32 bits, as in Llama; weighted in the dtype of its input, or before, in 32 bits.
+
+        `held`: the code still holds the unweighted numbers when it converts the weighted ones.
+        """
         element = x.element
         x = self.cast(x, 4)
         mean = self.mean(self.power(x), x.number // width)
         x = self.times(x, self.inverse_root(self.plus(mean)))
         if in_float:
+            unweighted = x if held else None
             x = self.times(x, self.cast(weight, 4))
-            return self.cast(x, element)
+            x = self.cast(x, element)
+            del unweighted
+            return x
         return self.times(weight, self.cast(x, element))
 
     def rms_norm(self, x: Tensor, weight: Tensor, width: int) -> Tensor:
@@ -358,41 +366,6 @@ class Model:
         weights = self.dropout(weights, dropout)
         out = self.matmul(weights, self.copied(v) if again else v, q.number)
         return self.copied(out), weights
-
-    def eager_in_float(
-        self,
-        q: Tensor,
-        k: Tensor,
-        v: Tensor,
-        pairs: int,
-        dropout: bool,
-        mask: int,
-        several: bool,
-        ordered: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """Attention in single operations, its softmax in 32 bits: its output and its weights.
-
-        `mask`: bytes of an element of one that is added to the scores; 0: none. `several` sequences are copied to the order of the heads,
-        keys and values only if they are not `ordered` so.
-        """
-        element = q.element
-        named = k, v  # the code holds them until it returns
-        lowered = self.lower(q), self.lower(k)
-        left = self.copied(lowered[0]) if several else lowered[0]
-        right = self.copied(lowered[1]) if several and not ordered else lowered[1]
-        scores = self.matmul(left, right, pairs)
-        del left, right, lowered
-        scores = self.scaled(scores)
-        if mask:
-            masked = self.tape.new(pairs, max(mask, scores.element))
-            scores = self.tape.record(masked, (scores,), passes=masked.element == scores.element)
-            del masked
-        scores = self.cast(self.softmax(self.cast(scores, 4)), element)
-        scores = self.dropout(scores, dropout)
-        out = self.matmul(scores, self.copied(v) if several and not ordered else v, q.number)
-        out = self.copied(out)
-        del named
-        return out, scores
 
     def cross_entropy(self, logits: Tensor) -> Tensor:
         """The loss in the logits' dtype, or under autocast in 32 bits, which keeps their log-softmax."""

@@ -21,7 +21,7 @@ _LEAF = 1 << 60
 class Storage:
     """Bytes in memory, of one kind (a component of an instant), until the object is freed."""
 
-    __slots__ = ("kind", "size", "tape")
+    __slots__ = ("__weakref__", "kind", "size", "tape")
 
     def __init__(self, tape: Tape, size: int, kind: str) -> None:
         self.tape, self.size, self.kind = tape, -(-size // BLOCK) * BLOCK, kind

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from telepathy_runtime.memory.eager_attention import Eager, eager
 from telepathy_runtime.memory.lora import PROJECTOR, Target, tower_targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.programs import attend, checkpointed
@@ -114,8 +115,9 @@ def _attention(job: _Job, x: Tensor, layer: _Layer) -> Tensor:
     k = job.linear(x, layer.k, "k", layer.adapters)
     v = job.linear(x, layer.v, "v", layer.adapters)
     if job.work.attn == "eager":
-        pairs, several = job.images * tower.heads * length**2, job.images > 1
-        out, _ = model.eager_in_float(q, k, v, pairs, tower.attention_dropout, 0, several, ordered=False)
+        several = job.images > 1
+        how = Eager(tower.attention_dropout, copied=(several, several, several))
+        out, _ = eager(model, q, k, v, job.images * tower.heads * length**2, how)
     else:
         out = attend(model, q, k, v, tower.heads, (job.images, length, length), None)
     return job.linear(out, layer.o, "o", layer.adapters)
@@ -309,10 +311,7 @@ def _eager_pieces(job: _Job, parts: list[Tensor], sizes: dict[int, int]) -> Tens
         return model.eager_pieces(parts, widths, pairs)
     (size,) = sizes
     q, k, v = parts
-    out, _ = model.eager_in_float(
-        q, k, v, size**2 * heads, dropout=False, mask=0, several=False, ordered=False
-    )
-    return out
+    return eager(model, q, k, v, size**2 * heads, Eager())[0]
 
 
 def _block(

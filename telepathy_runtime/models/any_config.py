@@ -159,6 +159,8 @@ _RATES = {
     "attention_softcap": ("attn_logit_softcapping",),
     "logit_softcap": ("final_logit_softcapping",),
 }
+#: Model types that read one of these from another setting.
+_OTHER_RATES = {"gpt_neox": {"embedding_dropout": ("hidden_dropout",)}}
 _ACTIVATION = ("hidden_activation", "activation_function", "hidden_act", "activation")
 #: The defaults of transformers' config classes that are not none.
 _GPT2 = {"activation": "gelu_new", "dropout": 0.1, "embedding_dropout": 0.1, "attention_dropout": 0.1}
@@ -203,7 +205,7 @@ def settings(config: Mapping[str, Any]) -> dict[str, Any]:
         untied = text.get("tie_word_embeddings", True) is False
         found["scaled_output"] = bool(text.get("scale_decoder_outputs", not untied))
     found["rotated"] = _rotated(text)
-    for field, names in _RATES.items():
+    for field, names in (_RATES | _OTHER_RATES.get(str(text.get("model_type")), {})).items():
         name, given = next(
             ((name, text[name]) for name in names if name in text), ("", defaults.get(field, 0))
         )

@@ -824,3 +824,45 @@ def test_sources_are_not_kept(lint: Any) -> None:
     write("a.py", f'{LOAD}SECRET = "hunter2"\n' + "\n" * 9 + "TOKEN = 'abc'\n")
     lint("--output-format", "concise")
     assert b"hunter2" not in cache_file().read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("code", "helper", "rule"),
+    [
+        ("a = TrainingArguments('o', overwrite_output_dir=True)", "a.overwrite_output_dir", "TLP401"),
+        ("a = TrainingArguments('o', no_cuda=True)", "a.no_cuda", "TLP401"),
+        (
+            "a = TrainingArguments('o', logging_dir='x', report_to='none')",
+            "TensorBoardCallback()",
+            "TLP401",
+        ),
+        (
+            "t = AutoTokenizer.from_pretrained('a/b')\nt.encode_plus('a')",
+            "def encode_plus(): ...",
+            "TLP403",
+        ),
+    ],
+)
+def test_a_cached_fix_is_safe_only_while_no_other_file_needs_the_old_form(
+    code: str,
+    helper: str,
+    rule: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "main.py").write_text(f"from transformers import AutoTokenizer, TrainingArguments\n{code}\n")
+    (tmp_path / "helper.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+    check = ["check", "-q", "--strict", "--select", rule, "--output-format", "concise", "."]
+
+    def safe() -> bool:
+        assert cli.run(check) == 1
+        return "[*]" in capsys.readouterr().out
+
+    assert (safe(), safe()) == (True, True)
+    (tmp_path / "helper.py").write_text(f"{helper}\n")
+    assert (safe(), safe()) == (False, False)
+    (tmp_path / "helper.py").write_text("")
+    assert safe()

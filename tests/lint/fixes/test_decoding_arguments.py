@@ -86,6 +86,16 @@ def test_what_has_an_effect_is_not_reported(code: str) -> None:
     assert run(code, unsafe=True) == (code, [])
 
 
+@pytest.mark.parametrize(("version", "safe"), [(None, True), (">=4.40", True), (">=4.36", False)])
+def test_the_shortest_length_yields_since_4_40(version: str | None, safe: bool) -> None:
+    code = BEGIN + "model.generate(x, min_length=9, min_new_tokens=3, max_new_tokens=20)\n"
+    source, rules = Source("script.py", code.encode()), select(["TLP207"])
+    after = code.replace(" min_length=9,", "")
+    how = Settings(version, strict=True)
+    assert engine.fix(source, rules, how, unsafe=False).text == (after if safe else code)
+    assert engine.fix(source, rules, how, unsafe=True).text == after
+
+
 def test_beams_of_another_call_are_not_those_of_this_one() -> None:
     code = "model.generate(y, num_beams=4)\n" + BEAMS
     assert run(code) == (code.replace(", length_penalty=2.0", ""), ["TLP207"])

@@ -47,6 +47,7 @@ def test_a_name_that_another_file_gets_stays(
         ("print(eval(text))\n", True),
         ("print(vars()[name])\n", True),
         ("import sys\nprint(getattr(sys.modules[__name__], name))\n", True),
+        ("print(vars(args), dir(model))\n", False),
         ("model.eval()\n", False),
         ("import ast\nast.literal_eval(text)\n", False),
     ],

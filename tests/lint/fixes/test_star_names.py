@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,8 @@ def test_a_name_that_a_star_takes_to_a_module_with_its_own_gets_an_alias(
         ("model = {}\nprint(load_model())\n", ALIAS),  # something that ran before has bound it
         ("model = {}\nprint(own.load_model())\n", PLAIN),
         ("model = {}\nprint('load_model')\n", PLAIN),
+        ("exec(open('more.py').read())\nmodel = {}\n", ALIAS),
+        ("model = {}\nmodel.exec()\n", PLAIN),
     ],
 )
 def test_a_name_that_the_file_does_not_bind_at_top_gets_an_alias_too(
@@ -81,3 +84,19 @@ def test_a_name_that_the_file_does_not_bind_at_top_gets_an_alias_too(
 ) -> None:
     code = IMPORT + code.format(LOAD.rstrip())
     assert f"from {spelled}" in fixed(tmp_path, monkeypatch, {"main.py": code}, "main.py")
+
+
+@pytest.mark.parametrize(("magic", "spelled"), [("%run more.py\n", ALIAS), ("%time 1\n", PLAIN)])
+def test_a_notebook_that_runs_a_script_gets_an_alias(
+    magic: str, spelled: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cells = [
+        {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None, "source": source}
+        for source in (IMPORT, magic, f"model = {LOAD}")
+    ]
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (tmp_path / "load.ipynb").write_text(json.dumps(notebook))
+    monkeypatch.chdir(tmp_path)
+    cli.run(["check", "-q", "--no-cache", "--strict", "--select", "TLP101", "--fix", "load.ipynb"])
+    cells = json.loads((tmp_path / "load.ipynb").read_text())["cells"]
+    assert "".join(cells[0]["source"]).rstrip() == f"from {spelled}".rstrip()

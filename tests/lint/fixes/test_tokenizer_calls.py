@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from telepathy_lint import engine
+from telepathy_lint.commands import cli
 from telepathy_lint.rules import select
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.text import Source
@@ -83,7 +86,48 @@ def test_the_message_says_what_the_fix_does(call: str, advice: str) -> None:
     assert found.message.endswith(f": {advice}")
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        "tokenizer.encode_plus = own\n",
+        "with mock.patch.object(tokenizer, 'encode_plus'): ...\n",
+        "class Own:\n    def encode_plus(self, text): ...\n",
+    ],
+)
+def test_a_method_that_the_file_makes_is_called_by_its_name(more: str) -> None:
+    code = more + "tokenizer.encode_plus('a')"
+    assert fixed(code) == code
+    assert fixed(code, unsafe=True).endswith("tokenizer('a')")
+
+
+@pytest.mark.parametrize(
+    ("test", "safe"),
+    [
+        ("stub.encode_plus.return_value = {}\n", False),
+        ("class Stub:\n    def encode_plus(self, text): ...\n", False),
+        ("stub.return_value = {}\n", True),
+    ],
+)
+def test_a_method_that_a_test_stands_in_for_is_called_by_its_name(
+    test: str, safe: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "main.py").write_text(BEGIN + "tokenizer.encode_plus('a')\n")
+    (tmp_path / "test_main.py").write_text(test)
+    monkeypatch.chdir(tmp_path)
+    cli.run(["check", "-q", "--no-cache", "--strict", "--select", "TLP403", "--fix", "main.py"])
+    assert ("encode_plus" not in (tmp_path / "main.py").read_text()) is safe
+
+
 def test_padding_is_no_safe_fix_where_the_old_argument_did_nothing() -> None:
     call = "tokenizer(x, pad_to_max_length=True, max_length=5)"
     assert fixed(call, ">=5.0") == call
     assert fixed(call, ">=5.0", unsafe=True) != call
+
+
+@pytest.mark.parametrize(("version", "safe"), [(">=4.38", True), (">=4.46", True), (">=4.36", False)])
+def test_a_template_is_told_what_every_release_takes(version: str, safe: bool) -> None:
+    code = "ids = tokenizer.apply_chat_template(chat, return_tensors='pt')\nprint(ids.shape)"
+    after = code.replace("(chat, ", "(chat, return_dict=False, ")
+    assert fixed(code, version) == (after if safe else code)
+    assert fixed(code, version, unsafe=True) == after

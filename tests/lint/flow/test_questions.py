@@ -163,3 +163,13 @@ def test_a_forged_name_is_refused(name: str) -> None:
 
 def test_a_function_is_found_by_its_name() -> None:
     assert function(name_of(generating)) is generating
+
+
+def test_a_question_that_the_cache_could_not_ask_again_is_refused_at_once() -> None:
+    from telepathy_lint.flow.questions import name_of
+
+    def ask(project: object) -> bool:
+        return project is None
+
+    with pytest.raises(AssertionError, match="the cache cannot ask"):
+        name_of(ask)
