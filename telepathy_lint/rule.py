@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from telepathy_lint.findings.finding import Finding
@@ -16,11 +15,15 @@ from telepathy_lint.sites import Argument, Site, Value
 from telepathy_lint.sites.site import LOADS, Kind
 from telepathy_lint.source.text import Source
 
-_CODE = r"TLP[12349]\d\d"
+_OF_NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 #: The value of `inspect.CO_GENERATOR`; importing inspect takes longer than importing all rules.
 _GENERATOR = 0x20
 
 Setting = Literal["device_map", "dtype", "attn_implementation", "generation_config", "pad_token"]
+
+
+def _is_code(text: str) -> bool:
+    return len(text) == 6 and text.startswith("TLP") and text[3] in "12349" and text[4:].isdecimal()
 
 
 class Meta(NamedTuple):
@@ -56,19 +59,20 @@ class Meta(NamedTuple):
 
     def check(self) -> None:
         """Raise ValueError with an explanation if the values are invalid."""
-        if not re.fullmatch(_CODE, self.code):
+        if not _is_code(self.code):
             raise ValueError(
                 f"{self.code!r} is not a rule code: TLP and three digits, the first of which is 1, 2, 3, 4 or 9"
             )
-        if not re.fullmatch(r"[a-z0-9]+(?:-[a-z0-9]+)+", self.name) or self.name.startswith(
-            ("no-", "avoid-")
-        ):
+        first, *others = self.name.split("-")
+        well = others and "" not in (first, *others) and _OF_NAMES.issuperset(self.name)
+        if not well or first in ("no", "avoid"):
             raise ValueError(f"{self.name!r} does not name what is found: it must read well after 'allow'")
         if not self.message or self.message != self.message.strip(" .:\n"):
             raise ValueError(
                 f"{self.code}: message {self.message!r} must not be empty, or begin or end with a space, full stop or colon"
             )
-        if not re.fullmatch(r"\d+\.\d+\.\d+(?:\.?\w+)*", self.since):
+        numbers = self.since.split(".")
+        if len(numbers) != 3 or not all(map(str.isdecimal, numbers)):
             raise ValueError(f"{self.code}: since {self.since!r} is not a version such as 0.1.0")
         self._check_kinds()
         self._check_fix()
@@ -80,9 +84,7 @@ class Meta(NamedTuple):
             raise ValueError(
                 f"{self.code}: exactly the 400s depend on what the project says about transformers 5 (`five`)"
             )
-        if self.covered_by is not None and (
-            self.covered_by == self.code or not re.fullmatch(_CODE, self.covered_by)
-        ):
+        if self.covered_by is not None and (self.covered_by == self.code or not _is_code(self.covered_by)):
             raise ValueError(f"{self.code}: covered_by {self.covered_by!r} is not the code of another rule")
 
     def _check_kinds(self) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
+from telepathy_lint.hints import NamedTuple
 from telepathy_lint.knowledge.before_5 import LIMITED, NEVER, NEWEST_ON_PYTHON
 from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE
-from telepathy_lint.settings.installs import newest_allowed
+from telepathy_lint.settings.installs import CLAUSE, newest_allowed
 from telepathy_lint.source.occurs import lower_case
 
 Version = tuple[int, int]
@@ -24,14 +25,11 @@ _NEEDED: Mapping[str, tuple[Version, Version]] = {
 _LEAVE_OUT_5 = {**_NEEDED, **LIMITED}
 #: Those of them that keep transformers at one old release of 4.
 _HOLD_BACK = ("adapters", "pyreft", "openrlhf", "optimum", "transformer-lens")
-_KNOWN = r"huggingface[-_]hub|tokenizers|(?:py)?torch|trl|peft|accelerate"
 #: Those of the known ones that do not leave out transformers 5.
 _OTHERS = ("trl", "peft", "accelerate")
 _BEHIND_A_NAME = r"(?![-_.\w])(?:\[[^\]]*\])?"
-_NAME = rf"(?P<name>{_KNOWN}){_BEHIND_A_NAME}"
-#: What a line or a quoted item of a requirement file has before and behind the name, with the forms of pip, conda and poetry.
-_BEFORE_LISTED = r"(?im)(?:^[ \t]*(?:-[ \t]+)?|(?<=[\"']))[\"']?(?:[\w.-]+::)?"
-_BEHIND_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
+#: What stands behind the name in a line or a quoted item of a requirement file, with the forms of pip, conda and poetry.
+_LISTED = rf"{_BEHIND_A_NAME}[\"']?(?:[ \t]*=[ \t]*(?=[\"']))?[ \t]*[\"']?(?P<clauses>[^;#\n\"']*)"
 _LOCKED = r'(?m)^name = "(?P<name>huggingface-hub|tokenizers|torch|trl|peft|accelerate)"\r?\nversion = "(?P<version>\d{1,9}(?:\.\d{1,9})*)'
 #: A revision of a library in a git repository, for pip, poetry and uv; only a tag tells the release.
 _REVISED = r"(?P<name>transformers|trl|peft|accelerate|tokenizers)"
@@ -39,14 +37,14 @@ _REVISION = rf"(?im)^[^#\n]{{0,200}}git\+[^\s#]{{0,300}}/{_REVISED}(?:\.git)?@(?
 _REVISION_IN_A_TABLE = (
     rf"(?m)^[ \t]*{_REVISED}[ \t]*=[ \t]*\{{[^}}\n]*\brev[ \t]*=[ \t]*[\"'](?P<revision>[\w.-]+)"
 )
-#: What a document says: `torch==2.2.0`.
-_SAID = rf"(?i)(?<![\w./-]){_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?)[ \t]*v?\d[\d.*]*)+)"
+#: What a document says behind a name: `torch==2.2.0`.
+_SAID = rf"{_BEHIND_A_NAME}(?P<clauses>(?:,?[ \t]*(?:===?|~=|[<>]=?)[ \t]*[vV]?\d[\d.*]*)+)"
 #: The names in it, and what may stand behind one that has a version.
 _NAMES = ("huggingface-hub", "huggingface_hub", "tokenizers", "torch", "pytorch", "trl", "peft", "accelerate")
 _BRANCHES = r"main|master|HEAD|dev(?:elop)?"
 _BEHIND = "[,=~<>"
+_QUOTES = ('"', "'")
 _MOST_BETWEEN = 80
-_STATES = r"(?:[<>=~^]|\A)[ \t]*v?\d"
 #: What the newest trl needs of huggingface-hub.
 _HUB_OF_TRL = (0, 34)
 #: Since which release trl needs at least which release of others; from the metadata of its distributions.
@@ -77,14 +75,42 @@ def listed(texts: Iterable[str]) -> Bounds:
     }
 
 
-def _items(texts: list[str]) -> Iterator[re.Match[str]]:
-    """The lines and quoted items of requirement files that name a library. They have few of the names; compiling all takes longer."""
-    lowered = [lower_case(text).replace("_", "-") for text in texts]
-    names = [name for name in (*_OTHERS, *_LEAVE_OUT_5) if any(name in each for each in lowered)]
-    if names:
-        written = "|".join(names).replace("-", "[-_]").replace("torch", "(?:py)?torch")
-        for text in texts:
-            yield from re.finditer(f"{_BEFORE_LISTED}(?P<name>{written}){_BEHIND_LISTED}", text)
+class _Named(NamedTuple):
+    """A library that a text names."""
+
+    name: str
+    clauses: str
+    #: Whether the name stands without quotes; a quoted one may be a keyword, a package or an extra of the project's own.
+    is_a_line: bool
+
+
+def _items(texts: list[str]) -> Iterator[_Named]:
+    """The lines and quoted items of requirement files that name a library."""
+    for text in texts:
+        lines = lower_case(text).replace("_", "-")
+        for start, end, name in _places((*_OTHERS, *_LEAVE_OUT_5, "pytorch"), lines):
+            before = text[text.rfind("\n", 0, start) + 1 : start]
+            match = re.compile(_LISTED).match(text, end) if _begins_an_item(before) else None
+            if match is not None:
+                yield _Named(name, match["clauses"], not before.endswith(_QUOTES))
+
+
+def _begins_an_item(before: str) -> bool:
+    """Whether what stands before a name in its line is nothing, a quote, or the dash of a list, with or without a channel of conda."""
+    before = re.sub(r"[\w.-]+::\Z", "", before) if before.endswith("::") else before
+    bare = before.strip(" \t")
+    return before.endswith(_QUOTES) or not bare or (bare == "-" and not before.endswith("-"))
+
+
+def _places(names: Iterable[str], lowered: str) -> list[tuple[int, int, str]]:
+    """Where a text in lower case has one of the names: from, to, and which."""
+    found: list[tuple[int, int, str]] = []
+    for name in names:
+        at = lowered.find(name)
+        while at >= 0:
+            found.append((at, at + len(name), name))
+            at = lowered.find(name, at + len(name))
+    return sorted(found)
 
 
 def _checked_out(text: str) -> Iterator[tuple[str, Version]]:
@@ -114,19 +140,18 @@ def locked(texts: Iterable[str]) -> Bounds:
     }
 
 
-def _stated(text: str) -> list[re.Match[str]]:
+def _stated(text: str) -> Iterator[_Named]:
     """The libraries that a document names with a version; `re` alone would take many times as long."""
     lowered = lower_case(text)
-    found: list[re.Match[str]] = []
-    for name in _NAMES:
-        at = lowered.find(name)
-        while at >= 0:
-            end = at + len(name)
-            if lowered[end : end + _MOST_BETWEEN].lstrip(" \t")[:1] in _BEHIND:
-                match = re.compile(_SAID).match(text, at)
-                found += [match] if match is not None else []
-            at = lowered.find(name, end)
-    return sorted(found, key=lambda each: each.start())
+    for start, end, name in _places(_NAMES, lowered):
+        before = lowered[start - 1 : start]
+        if lowered[end : end + _MOST_BETWEEN].lstrip(" \t")[:1] not in _BEHIND:
+            continue
+        if before.isalnum() or before in ("_", ".", "/", "-"):
+            continue
+        match = re.compile(_SAID).match(text, end)
+        if match is not None:
+            yield _Named(name, match["clauses"], True)
 
 
 def takes_a_commit(text: str) -> bool:
@@ -183,19 +208,15 @@ def with_trl(bounds: Bounds, transformers: Version | None) -> Bounds:
     return {**bounds, "trl": min(before, bounds.get("trl") or before)}
 
 
-def _is_a_line(named: re.Match[str]) -> bool:
-    """Whether a name stands without quotes: a quoted one may be a keyword, a package or an extra of the project's own."""
-    return named.string[max(named.start("name") - 1, 0)] not in "\"'"
-
-
-def _bounds(named: Iterable[re.Match[str]]) -> Bounds:
+def _bounds(named: Iterable[_Named]) -> Bounds:
     found: dict[str, Version | None] = {}
     for each in named:
-        clauses = each["clauses"].strip()
-        name = each["name"].lower().replace("_", "-")
+        clauses = each.clauses.strip()
+        name = each.name.lower().replace("_", "-")
         name = "torch" if name == "pytorch" else name
-        if re.search(_STATES, clauses) is None:
-            if not clauses and _leaves_it_out(name, None) and _is_a_line(each):
+        is_exact = clauses.removeprefix("v")[:1].isdigit()
+        if not is_exact and re.search(CLAUSE, clauses) is None:
+            if not clauses and _leaves_it_out(name, None) and each.is_a_line:
                 found.setdefault(name, None)
             continue
         newest = newest_allowed(f"=={clauses}" if clauses[:1].isdigit() else clauses)

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 
 from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config
-from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
 from telepathy_lint.discovery.python_bounds import is_version_file, newest_python
 from telepathy_lint.discovery.requirement_paths import (
     gives_instructions,
@@ -18,11 +17,20 @@ from telepathy_lint.discovery.requirement_paths import (
 )
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import UNKNOWN_RELEASE, Settings
-from telepathy_lint.settings.installs import asked_in, checked_out_in, has_upper, listed_in, newest_allowed
+from telepathy_lint.settings.installs import (
+    CLAUSE,
+    LOWER,
+    Clause,
+    asked_in,
+    checked_out_in,
+    listed_in,
+    newest_allowed,
+    numbers_of,
+    upper_clauses,
+)
 from telepathy_lint.source.occurs import lower_case
 
 _REQUIREMENT = r"(?i)transformers[ \t]*(?:\[[^\]]*\])?(?P<rest>[^;#\n\"']*)"
-_LOWER = r"(?P<operator>===?|>=?|~=|\^|~|=)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)"
 _TAG = r"transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
 #: A tag of a repository of transformers, or of a fork, without the name before it.
 _FORK = r"(?im)^[ \t]*(?:-e[ \t]+|--editable[= \t])?git\+[^\s#]*/transformers(?:\.git)?@v?(?P<version>\d{1,9}(?:\.\d{1,9})+)"
@@ -31,10 +39,6 @@ _LOCKED_BY_PIPENV = r'"transformers": \{[^{}]*"version": "==(?P<version>\d{1,9}(
 #: FlashAttention, or the package that provides its kernels; and a command that installs it, in lower case.
 _FLASH_ATTENTION = r"(?im)^[^#\n]*flash[-_ ]?att|^[ \t]*(?:-[ \t]+)?[\"']?kernels\b"
 _INSTALLED = r"install[^\r\n]{0,300}flash[-_ ]?att"
-#: A clause that leaves out transformers 5: a pin, `~=4.40`, `^4.40`, `<5`, `<=4.57`, a tag.
-_BELOW_5 = r"(?:===?|~=|\^|~|<=|@v?|(?<![<>=!~])=)[ \t]*v?[1-4]\b|<[ \t]*v?(?:[1-4]\b|5(?:\.0)*(?![.\d]))"
-#: A clause that ends with one of the releases of transformers 5.
-_END = r"(?P<operator><=?)[ \t]*v?(?P<version>5(?:\.\d{1,9})*)(?![.\d*])"
 _LINE = r"(?im)^[ \t]*(?:-[ \t]+)?[\"']?(?:[\w.-]+::)?(?=transformers\b(?![-_.\w]))"
 _QUOTED = r"(?i)[\"'](?=transformers\b(?![-_.\w]))"
 
@@ -62,7 +66,7 @@ class Target(NamedTuple):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        return tuple(map(int, self.version.split(".")))
+        return numbers_of(self.version)
 
 
 #: The first release with this name. A lower bound below it (`transformers>=0.48`) is a mistake and is ignored.
@@ -249,7 +253,7 @@ def _lowest(chosen: list[Target]) -> Target | None:
     # Of files that contradict each other, each is for a part of the project.
     admits = all(each.admits_5 for each in chosen) or any(each.numbers >= (5,) for each in chosen)
     ends = [each.end for each in chosen if each.admits_5]
-    end = max((each for each in ends if each is not None), key=_numbers, default=None)
+    end = max((each for each in ends if each is not None), key=numbers_of, default=None)
     newest = [each.newest for each in chosen]
     return target._replace(
         admits_5=admits,
@@ -288,6 +292,8 @@ def _explained(folder: str, names: list[str]) -> Iterator[str]:
 def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tuple[int, int] | None]]:
     """The lowest versions that a file names, each with whether it allows transformers 5, where that ends, and the newest release."""
     if path.endswith("pyproject.toml"):
+        from telepathy_lint.discovery.pyproject_requirements import listed_in_pyproject
+
         specifications = listed_in_pyproject(path, text)
     else:
         start = _QUOTED if path.endswith("setup.py") else _LINE
@@ -299,27 +305,24 @@ def _versions(path: str, text: str) -> Iterator[tuple[str, bool, str | None, tup
     for specification in specifications:
         version = lower_bound(specification)
         if version is not None:
-            below_5 = has_upper(specification) and re.search(_BELOW_5, specification) is not None
-            yield version, not below_5, _end(specification), newest_allowed(specification)
+            upper = upper_clauses(specification)
+            below_5 = any(each.leaves_out_5 for each in upper)
+            yield version, not below_5, _end(upper), min((each.newest for each in upper), default=None)
     for fork in re.finditer(_FORK, text) if "git+" in lower_case(text) else ():
         yield fork["version"], fork["version"][:2] == "5.", None, newest_allowed(f"=={fork['version']}")
 
 
-def _end(requirement: str) -> str | None:
+def _end(upper: list[Clause]) -> str | None:
     """The first release of transformers 5 that a requirement leaves out: 5.3 for `<5.3` and `<=5.2`.
 
     An exact version is where the project is today, and not a decision against the next release.
     """
-    found = re.search(_END, requirement) if "<" in requirement else None
+    found = next((each for each in upper if each.operator in ("<", "<=") and each.numbers[0] == 5), None)
     if found is None:
         return None
-    major, minor = ([*found["version"].split("."), "0"])[:2]
-    end = (int(major), int(minor) + (found["operator"] != "<"))
+    major, minor = (*found.numbers, 0)[:2]
+    end = (major, minor + (found.operator != "<"))
     return f"{end[0]}.{end[1]}" if (5, 0) < end < (6, 0) else None
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split(".")))
 
 
 def lower_bound(requirement: str) -> str | None:
@@ -333,6 +336,6 @@ def lower_bound(requirement: str) -> str | None:
     bounds = [
         match["version"]
         for part in found["rest"].split(",")
-        if (match := re.match(_LOWER, part.strip().lstrip("(").strip()))
+        if (match := re.match(CLAUSE, part.strip().lstrip("(").strip())) and match["operator"] in LOWER
     ]
-    return max(bounds, key=lambda version: tuple(map(int, version.split(".")))) if bounds else None
+    return max(bounds, key=numbers_of, default=None)

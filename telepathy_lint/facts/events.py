@@ -13,13 +13,16 @@ from functools import cache, partial
 
 from telepathy_lint.facts.handled import Use, handled
 from telepathy_lint.flow.bindings import dotted, filled_parameter, targets_of
-from telepathy_lint.flow.contents import Effect
 from telepathy_lint.flow.file import File
 from telepathy_lint.flow.makers import OUTSIDE, UNFILLED, UNKNOWN, Makers
 from telepathy_lint.flow.project import written_attributes
 from telepathy_lint.flow.tree import Context
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites.site import Known, Site
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.contents import Effect
 
 _HELPERS = (
     r"(?i)(?:pad|special_?tok|setup_chat_format|(?:set_?up|prepare|fix|configure|patch|smart|resize|ensure|adapt|add|update)"
@@ -113,7 +116,7 @@ class Events:
             yield self._from(call.args[0])
             return
         context = self.tree.context_of(call)
-        passed = self.values.dicts.gives(call, "generation_config", context)
+        passed = self.file.arguments.gives(call, "generation_config", context)
         if passed:
             yield from self._handed_on(call, context)
         elif isinstance(func, ast.Attribute) and func.attr == "generate":

@@ -7,7 +7,6 @@ import re
 
 from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.facts.outdated import may_know_more
-from telepathy_lint.facts.relevance import is_quantized
 from telepathy_lint.facts.weight_sizes import is_light
 from telepathy_lint.findings.change import Change, Name, slot
 from telepathy_lint.findings.violation import Safety
@@ -75,17 +74,20 @@ def is_harmless(site: Site, problem: Problem) -> bool:
     in_project = not is_bare(site)
     if name == "device_map":
         # The pipeline itself moves a model that was not placed to the first GPU, where only a small one certainly fits.
-        return all(
-            _is_placed(load, site) or (in_project and (is_light(load) or is_quantized(load)))
-            for load in site.about
-        )
+        return all(_is_placed(load, site) or (in_project and _takes_little(load)) for load in site.about)
     if name in ("dtype", "torch_dtype"):
         return all(
-            _has_the_same(load, problem.argument)
-            or (in_project and (_has_some(load) or is_light(load) or is_quantized(load)))
+            _has_the_same(load, problem.argument) or (in_project and (_has_some(load) or _takes_little(load)))
             for load in site.about
         )
     return False
+
+
+def _takes_little(load: Site) -> bool:
+    """Whether the weights are few or quantized."""
+    from telepathy_lint.facts.relevance import is_quantized  # few files pass settings of a load to a pipeline
+
+    return is_light(load) or is_quantized(load)
 
 
 def _is_said_at_a_load(site: Site, argument: Argument) -> bool:

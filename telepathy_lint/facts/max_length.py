@@ -25,7 +25,7 @@ class Lengths:
         )
 
     def _says(self, call: ast.Call) -> bool:
-        return self.file.values.dicts.gives(call, "max_length", self.tree.context_of(call))
+        return self.file.arguments.gives(call, "max_length", self.tree.context_of(call))
 
     @cached_property
     def _at_generate(self) -> bool:

@@ -239,6 +239,13 @@ def _keeps_no_list(decorator: ast.expr) -> bool:
     return "docstring" in last or last in PLAIN_DECORATORS
 
 
+#: What is read before a word, and what stands before and behind the name of a module: an import, quotes of a path, nothing.
+_MOST_BEFORE = 310
+_IMPORTED = rb"\b(?:from|import)\b[^\r\n;]{0,300}\Z"
+_QUOTE_BEFORE, _QUOTE_BEHIND = rb"[\"'][\w./\\-]{0,200}\Z", rb"(?:\.py)?\\?[\"']"
+_ALONE = rb"(?:[ \t]+as[ \t]+\w+)?,?[ \t]{0,200}(?:#.*)?\Z"
+
+
 def is_defined(site: Site) -> bool:
     """Whether a call is in a function, or what is reported is an import or the head of a definition."""
     if site.context.scope.is_function:
@@ -262,29 +269,47 @@ def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> b
         TooLargeError: the project is too large to be searched.
     """
     word = os.path.splitext(os.path.basename(path))[0].encode()
-    name = re.escape(word)
-    # Bounded, because a notebook may be a single line of megabytes.
-    named = (
-        rb"\b(?:from|import)\b[^\r\n;]{0,300}\b%b\b|[\"'][\w./\\-]{0,200}\b%b(?:\.py)?\\?[\"']|\b%b\.\w|\.%b\b"
-        rb"|^[ \t\"]{0,200}%b(?:[ \t]+as[ \t]+\w+)?,?[ \t]{0,200}(?:#.*)?$" % (name, name, name, name, name)
-    )
     for files in (project.texts, project.python):
         for each, data in files():
             if word not in data or each == path:
                 continue
             text = data if in_trees or files == project.python else re.sub(_OF_A_TREE, b"", data)
-            if any(re.search(named, line, re.MULTILINE) for line in _lines_with(word, text)):
+            if any(_is_a_module(text, at, at + len(word)) for at in _places(word, text)):
                 return True
     return False
 
 
-def _lines_with(word: bytes, data: bytes) -> Iterator[bytes]:
-    """The lines that contain a word: few of a file do, and the others need no search."""
+def _places(word: bytes, data: bytes) -> Iterator[int]:
+    """The offsets of a whole word."""
     at = data.find(word)
     while at >= 0:
-        end = data.find(b"\n", at)
-        yield data[data.rfind(b"\n", 0, at) + 1 : end if end >= 0 else len(data)]
-        at = data.find(word, end) if end >= 0 else -1
+        end = at + len(word)
+        if not (_is_of_a_word(data[at - 1 : at]) or _is_of_a_word(data[end : end + 1])):
+            yield at
+        at = data.find(word, at + 1)
+
+
+def _is_of_a_word(character: bytes) -> bool:
+    return character == b"_" or character.isalnum()
+
+
+def _is_a_module(text: bytes, start: int, end: int) -> bool:
+    """Whether a word stands where code and documents name modules and their files: after `import`, in quotes, with an attribute."""
+    line, line_end = text.rfind(b"\n", 0, start) + 1, text.find(b"\n", end)
+    # Bounded, because a notebook may be a single line of megabytes.
+    before = text[max(line, start - _MOST_BEFORE) : start]
+    behind = text[end : line_end if line_end >= 0 else len(text)]
+    return (
+        before.endswith(b".")
+        or (behind[:1] == b"." and (_is_of_a_word(behind[1:2])))
+        or (re.match(_QUOTE_BEHIND, behind) is not None and re.search(_QUOTE_BEFORE, before) is not None)
+        or re.search(_IMPORTED, before) is not None
+        or (
+            start - line <= _MOST_BEFORE
+            and not before.strip(b' \t"')
+            and re.match(_ALONE, behind) is not None
+        )
+    )
 
 
 def is_imported_nowhere(name: str, site: Site, project: Project) -> bool:

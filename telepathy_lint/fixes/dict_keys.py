@@ -5,10 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.flow.dicts import GIVES
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.onward import onward
 from telepathy_lint.flow.tree import Scope, Tree
+from telepathy_lint.flow.value import GIVES
 from telepathy_lint.knowledge import transformers_names as catalog
 from telepathy_lint.sites import Argument, Site
 

@@ -10,6 +10,9 @@ from telepathy_lint.flow.tree import Context
 from telepathy_lint.flow.value import Value, by_identity
 from telepathy_lint.hints import Literal, NamedTuple
 
+#: Keywords that pass a dict of decoding arguments on: a spread (None), those of a pipeline, those of a thread.
+_PASSED_ON = (None, "generate_kwargs", "kwargs")
+
 How = Literal["positional", "keyword", "spread", "model_kwargs", "wrapper"]
 
 
@@ -69,6 +72,19 @@ class Arguments:
             for name, change in content.changes.items()
             if isinstance(name, str) and change.parts
         }, content.open
+
+    def gives(self, call: ast.Call, name: str, context: Context) -> bool:
+        """Whether a call passes a decoding argument, by keyword or in a known dict that is passed on."""
+        if not context.scope.tree.lines_with(name):
+            return False
+        return any(
+            keyword.arg == name
+            or (
+                keyword.arg in _PASSED_ON
+                and name in self.evaluator.dicts.content(keyword.value, context).changes
+            )
+            for keyword in call.keywords
+        )
 
 
 def merged_values(groups: Iterable[tuple[Value, ...]]) -> tuple[Value, ...]:

@@ -22,7 +22,7 @@ from telepathy_lint.flow.contents import (
     written,
 )
 from telepathy_lint.flow.tree import Context
-from telepathy_lint.flow.value import Value
+from telepathy_lint.flow.value import GIVES, Value
 from telepathy_lint.hints import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,12 +30,8 @@ if TYPE_CHECKING:
     from telepathy_lint.flow.protocols import ValueReader
 
 _MAX_DEPTH = 20
-#: Keywords that pass a dict of decoding arguments on: a spread, those of a pipeline, those of a thread.
-_PASSED_ON = (None, "generate_kwargs", "kwargs")
 _COPIES = ("copy.copy", "copy.deepcopy", "copy", "deepcopy")
 _MAKERS = ("dict", "OrderedDict", "collections.OrderedDict")
-#: Methods that return the value of a key.
-GIVES = ("get", "pop", "setdefault")
 
 
 class Dicts:
@@ -50,16 +46,6 @@ class Dicts:
         """The contents of a dict expression, as spread by `**node` or read in another way."""
         found = self.read(node, context)
         return found if found is not None else opaque(unseen(node, context))
-
-    def gives(self, call: ast.Call, name: str, context: Context) -> bool:
-        """Whether a call passes a decoding argument, by keyword or in a known dict that is passed on."""
-        if not context.scope.tree.lines_with(name):
-            return False
-        return any(
-            keyword.arg == name
-            or (keyword.arg in _PASSED_ON and name in self.content(keyword.value, context).changes)
-            for keyword in call.keywords
-        )
 
     def values(self, change: Change) -> tuple[Value, ...]:
         """All alternatives of a key's value."""

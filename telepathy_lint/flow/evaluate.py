@@ -7,13 +7,16 @@ from collections.abc import Iterator
 from itertools import islice
 
 from telepathy_lint.flow.bindings import Binding, dotted
-from telepathy_lint.flow.dicts import GIVES, Dicts
 from telepathy_lint.flow.known import Known
 from telepathy_lint.flow.names import Names, comprehension_of, in_order
 from telepathy_lint.flow.reaching import reaching
 from telepathy_lint.flow.tree import Context, Scope, Tree
-from telepathy_lint.flow.value import Value
+from telepathy_lint.flow.value import GIVES, Value
+from telepathy_lint.hints import TYPE_CHECKING
 from telepathy_lint.knowledge import transformers_names as catalog
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.dicts import Dicts
 
 _MAX_DEPTH = 24
 #: An expression with more alternatives is unknown, because each is examined for each load that uses it.
@@ -43,6 +46,8 @@ class Evaluator:
     @property
     def dicts(self) -> Dicts:
         """A reader of dicts; not cached, because it refers back to the evaluator."""
+        from telepathy_lint.flow.dicts import Dicts  # files without dicts that matter do not need it
+
         return Dicts(self)
 
     def evaluate(self, node: ast.expr, context: Context) -> tuple[Value, ...]:
@@ -150,7 +155,8 @@ class Evaluator:
             if tree.importer is not None and (values := tree.importer(f"{star}.{name}")):
                 yield from values
                 return
-        if not stars and catalog.needs_no_import(name, _imported(tree.top)):
+        imported = (binding.symbol for bindings in tree.top.bindings.values() for binding in bindings)
+        if not stars and catalog.needs_no_import(name, imported):
             # bound by a cell or file that ran before; these names have no other meaning
             yield Value("symbol", name if name == catalog.ROOT else f"{catalog.ROOT}.{name}", node, context)
         elif catalog.ROOT in stars and (catalog.is_known(f"{catalog.ROOT}.{name}") or len(stars) == 1):
@@ -388,11 +394,6 @@ class Evaluator:
                 yield Value("choice", picked or None, node, context)
             else:
                 yield Value("choice", table, node, context)
-
-
-def _imported(scope: Scope) -> Iterator[str]:
-    """The dotted names that a scope imports."""
-    return (binding.symbol for bindings in scope.bindings.values() for binding in bindings)
 
 
 __all__ = ["Evaluator", "Value"]

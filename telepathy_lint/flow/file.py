@@ -7,17 +7,19 @@ from functools import cached_property
 
 from telepathy_lint.flow.arguments import Arguments
 from telepathy_lint.flow.calls import CallGraph
-from telepathy_lint.flow.dicts import Dicts
 from telepathy_lint.flow.evaluate import Evaluator
 from telepathy_lint.flow.names import Names
 from telepathy_lint.flow.objects import Objects
 from telepathy_lint.flow.project import Modules
 from telepathy_lint.flow.tree import Tree
 from telepathy_lint.flow.uses import Index
-from telepathy_lint.hints import Any, TypeVar
+from telepathy_lint.hints import TYPE_CHECKING, Any, TypeVar
 from telepathy_lint.settings import Settings
 from telepathy_lint.source.prefilter import CodeWords
 from telepathy_lint.source.text import Source
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.dicts import Dicts
 
 Answer = TypeVar("Answer")
 

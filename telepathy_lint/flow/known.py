@@ -5,10 +5,13 @@ from __future__ import annotations
 import ast
 from collections.abc import Hashable
 
-from telepathy_lint.flow.contents import Effect
 from telepathy_lint.flow.reaching import Point
 from telepathy_lint.flow.tree import Context, Scope
-from telepathy_lint.flow.writes import Write
+from telepathy_lint.hints import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.contents import Effect
+    from telepathy_lint.flow.writes import Write
 
 
 class Known:

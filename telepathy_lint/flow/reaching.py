@@ -12,8 +12,10 @@ from bisect import bisect_left, bisect_right
 
 from telepathy_lint.flow.bindings import DEFINITIONS, Binding, dotted, header
 from telepathy_lint.flow.tree import COMPOUND, Scope, blocks_of
-from telepathy_lint.flow.writes import Write, writes_of
-from telepathy_lint.hints import Literal
+from telepathy_lint.hints import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from telepathy_lint.flow.writes import Write
 
 #: With more bindings than this, a name is unknown.
 MAX_BINDINGS = 128
@@ -219,7 +221,7 @@ class Walk:
         if len(led) < 2:
             return led[0] if led else None
         if self.writes and len(led) > _MAX_WAYS:
-            return Point("write", before, write=Write("unseen", self.scope.node))
+            return Point("write", before, write=_unseen(self.scope.node))
         return Point("join", before, ways=led)
 
     def branches(self, stmt: ast.If, state: Point) -> State:
@@ -248,7 +250,7 @@ class Walk:
         start.ways = tuple(each for each in again if each is not None)
         broken = self.breaking.pop()
         if self.writes and len(start.ways) > _MAX_WAYS:
-            start.ways = (Point("write", start, write=Write("unseen", stmt)),)
+            start.ways = (Point("write", start, write=_unseen(stmt)),)
         after = start if not isinstance(stmt, ast.While) else self.effects(stmt, start)
         endless = (
             isinstance(stmt, ast.While) and isinstance(stmt.test, ast.Constant) and bool(stmt.test.value)
@@ -329,9 +331,17 @@ class Walk:
         known = self.scope.writes
         key = stmt, self.name
         if key not in known:
+            from telepathy_lint.flow.writes import writes_of  # few names are of dicts that matter
+
             tree = self.scope.tree
             known[key] = writes_of(stmt, self.name, tree.own_nodes(stmt), tree.parent)
         return known[key]
+
+
+def _unseen(node: ast.AST) -> Write:
+    from telepathy_lint.flow.writes import Write
+
+    return Write("unseen", node)
 
 
 def _takes_all(stmt: ast.Match) -> bool:

@@ -51,19 +51,21 @@ _BLOCKS_OF = {kind: tuple(field for field in kind._fields if field in _BLOCKS) f
 _PARTS = frozenset({"handlers", "cases"})
 
 
-def _fields_inside(kind: type[ast.AST]) -> tuple[str, ...]:
-    if kind in (ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton):
-        return ()
-    left_out = _PLAIN if issubclass(kind, ast.expr) else _PLAIN | _BLOCKS
-    return tuple(field for field in kind._fields if field not in left_out)
+class _Inside(dict[type[ast.AST], tuple[str, ...]]):
+    """For each kind of node, the fields with child nodes, without blocks of statements; most nodes have none."""
+
+    def __missing__(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        self[kind] = fields = self._fields(kind)  # a file has few of the kinds
+        return fields
+
+    def _fields(self, kind: type[ast.AST]) -> tuple[str, ...]:
+        if kind in (ast.Constant, ast.Global, ast.Nonlocal, ast.MatchSingleton):
+            return ()
+        left_out = _PLAIN if issubclass(kind, ast.expr) else _PLAIN | _BLOCKS
+        return tuple([field for field in kind._fields if field not in left_out])
 
 
-#: For each kind of node, the fields with child nodes, without blocks of statements; most nodes have none.
-_INSIDE = {
-    kind: _fields_inside(kind)
-    for kind in vars(ast).values()
-    if isinstance(kind, type) and issubclass(kind, ast.AST)
-}
+_INSIDE = _Inside()
 
 
 _start_of: Callable[[ast.stmt], int] = attrgetter("lineno")

@@ -7,6 +7,9 @@ import ast
 from telepathy_lint.flow.tree import Context
 from telepathy_lint.hints import Any, TypeVar
 
+#: Methods of dicts that return the value of a key.
+GIVES = ("get", "pop", "setdefault")
+
 Kind = TypeVar("Kind")
 
 

@@ -9,7 +9,7 @@ from functools import cache
 
 from telepathy_lint.rule import Rule
 from telepathy_lint.settings import Stage
-from telepathy_lint.settings.selectors import Layer, chosen, specificity
+from telepathy_lint.settings.selectors import PROJECT_RULES, Layer, chosen, specificity
 
 #: The rules of this group are off unless selected.
 EXTRA = "TLP9"
@@ -76,7 +76,7 @@ def select_by(layers: Sequence[Layer], five: Stage = "") -> tuple[Rule, ...]:
     rules = (
         _rule(module)
         for module, (code, name) in _modules().items()
-        if chosen(layers, code, name, not code.startswith(off))
+        if chosen(layers, code, name, not (code.startswith(off) or code in PROJECT_RULES))
     )
     return tuple(
         rule for rule in rules if chosen(layers, rule.meta.code, rule.meta.name, rule.meta.is_on(five))

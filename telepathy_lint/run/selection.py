@@ -9,6 +9,7 @@ from telepathy_lint.discovery.config import Config, ConfigError, Configs
 from telepathy_lint.discovery.walk import Found, Patterns
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.run.options import PLAIN, Task
+from telepathy_lint.settings.selectors import PROJECT_RULES
 
 if TYPE_CHECKING:
     from telepathy_lint.discovery.requirements import Targets
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from telepathy_lint.settings import Settings, Stage, UnusedModel
     from telepathy_lint.settings.selectors import Layer
 
-#: The code and name of the rules that need the whole project, so that they need not be imported to find out.
-PROJECT_RULES = ("TLP303", "unused-model-config")
 _FIXING = ("fixable", "unfixable", "extend-fixable", "extend-safe-fixes", "extend-unsafe-fixes")
 
 

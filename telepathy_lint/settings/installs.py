@@ -35,8 +35,6 @@ _CHECKED_OUT = (
     rf"\bgit[ \t]+clone[^\r\n]{{0,100}}?/transformers(?:\.git)?[ \t][^\r\n&;]{{0,100}}?(?:-b|--branch)[ \t=]{_TAG}",
     rf"\bgit[ \t]+-C[ \t]+(?:\S*/)?transformers/?[ \t]+(?:checkout|switch)[ \t]+(?:-\S+[ \t]+){{0,2}}{_TAG}",
 )
-_CLAUSE = r"(===?|~=|>=?|<=?|!=)[ \t]*v?(\d{1,9}(?:\.\d{1,9})*)"
-_LOWER = ("==", "===", "~=", ">", ">=")
 #: Characters of a command in which the requirement is looked for.
 _MOST_OF_A_COMMAND = 600
 _MOST_OF_A_CALL = 3_000
@@ -44,10 +42,54 @@ _MOST_OF_A_CALL = 3_000
 _NEXT_ARGUMENT = r"([(\[,])(?:[ \t]*(?:#[^\r\n]*)?\r?\n)+[ \t]*(?=[\"'])"
 
 
-#: Clauses that leave out newer releases, with the operators of pip, conda and poetry.
-_UPPER = r"(?P<operator>===?|~=|\^|~|<=?|(?<![<>=!~\d])=|@)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)(?P<any>\.\*)?"
+#: A clause of a requirement, with the operators of pip, conda and poetry. A build of conda is none: `=4.40=py39_0`.
+CLAUSE = r"(?P<operator>===?|(?<!\d)=|[<>!~^@]=?)[ \t]*v?(?P<version>\d{1,9}(?:\.\d{1,9})*)(?P<any>\.\*)?"
+#: The operators of clauses that leave out newer releases, and of those that set a lowest one.
+_UPPER = ("<", "<=", "==", "===", "=", "~=", "~", "^", "@")
+LOWER = ("==", "===", "=", "~=", "~", "^", ">", ">=")
 #: Stands for the last release of a major version.
 _LAST = LAST_OF_4[1]
+
+
+class Clause(NamedTuple):
+    """A clause of a requirement that leaves out newer releases."""
+
+    operator: str
+    numbers: tuple[int, ...]
+    #: Whether any release with these first numbers will do: `==4.*`.
+    any_below: bool
+
+    @property
+    def leaves_out_5(self) -> bool:
+        first, *others = self.numbers
+        return first < 5 or (self.operator == "<" and first == 5 and not any(others))
+
+    @property
+    def newest(self) -> tuple[int, int]:
+        """The newest release that it allows."""
+        major, minor = (*self.numbers, 0)[:2]
+        if self.operator == "<":
+            if any(self.numbers[2:]):
+                return major, minor
+            return (major, minor - 1) if minor else (major - 1, _LAST)
+        whole = (
+            self.operator == "^"
+            or (self.operator == "~=" and len(self.numbers) < 3)
+            or (self.any_below and len(self.numbers) == 1)
+        )
+        return (major, _LAST) if whole and major else (major, minor)
+
+
+def upper_clauses(clauses: str) -> list[Clause]:
+    """The clauses that leave out newer releases: most requirements have none, and need no regular expression."""
+    others = clauses.replace(">=", "")
+    if not any(operator in others for operator in "=<~^@"):
+        return []
+    return [
+        Clause(each["operator"], numbers_of(each["version"]), each["any"] is not None)
+        for each in re.finditer(CLAUSE, clauses)
+        if each["operator"] in _UPPER
+    ]
 
 
 def newest_allowed(clauses: str) -> tuple[int, int] | None:
@@ -55,29 +97,7 @@ def newest_allowed(clauses: str) -> tuple[int, int] | None:
 
     None if there is no end. Without a next major version (`^5.3`, `<6`), the minor one is 999.
     """
-    if not has_upper(clauses):
-        return None
-    found = [
-        _newest(each["operator"], _numbers(each["version"]), bool(each["any"]))
-        for each in re.finditer(_UPPER, clauses)
-    ]
-    return min(found, default=None)
-
-
-def has_upper(clauses: str) -> bool:
-    """Whether clauses may leave out newer releases: most only have a lower bound, and need no regular expression."""
-    others = clauses.replace(">=", "")
-    return any(operator in others for operator in "=<~^@")
-
-
-def _newest(operator: str, numbers: tuple[int, ...], any_below: bool) -> tuple[int, int]:
-    major, minor = (*numbers, 0)[:2]
-    if operator == "<":
-        if any(numbers[2:]):
-            return major, minor
-        return (major, minor - 1) if minor else (major - 1, _LAST)
-    whole = operator == "^" or (operator == "~=" and len(numbers) < 3) or (any_below and len(numbers) == 1)
-    return (major, _LAST) if whole and major else (major, minor)
+    return min((each.newest for each in upper_clauses(clauses)), default=None)
 
 
 class Asked(NamedTuple):
@@ -93,7 +113,7 @@ class Asked(NamedTuple):
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        return tuple(map(int, self.version.split(".")))
+        return numbers_of(self.version)
 
 
 def asked_in(data: bytes, run: bool = False) -> list[Asked]:
@@ -156,23 +176,19 @@ def _asked(requirement: re.Match[str]) -> Asked | None:
     tag = requirement["tag"] or requirement["wheel"]
     if tag is not None:
         return Asked(tag, tag.startswith("5."), True, newest_allowed(f"=={tag}"))
-    clauses = [(each[1], each[2]) for each in re.finditer(_CLAUSE, requirement["clauses"])]
-    lower = [version for operator, version in clauses if operator in _LOWER]
+    clauses = requirement["clauses"]
+    lower = [each["version"] for each in re.finditer(CLAUSE, clauses) if each["operator"] in LOWER]
     if not lower:
         return None
-    pinned = any(operator not in (">", ">=", "!=") for operator, _ in clauses)
-    version = max(lower, key=_numbers)
-    before = any(operator.startswith("<") and _leaves_out_5(operator, number) for operator, number in clauses)
-    exact = any(operator in ("==", "===", "~=") and _numbers(number) < (5,) for operator, number in clauses)
-    return Asked(version, not (before or exact), pinned, newest_allowed(requirement["clauses"]))
+    upper = upper_clauses(clauses)
+    newest = min((each.newest for each in upper), default=None)
+    return Asked(
+        max(lower, key=numbers_of), not any(each.leaves_out_5 for each in upper), bool(upper), newest
+    )
 
 
-def _leaves_out_5(operator: str, version: str) -> bool:
-    numbers = _numbers(version)
-    return numbers < (5,) or (operator == "<" and not any(numbers[1:]) and numbers[0] == 5)
-
-
-def _numbers(version: str) -> tuple[int, ...]:
+def numbers_of(version: str) -> tuple[int, ...]:
+    """The numbers of a release: 4, 40 and 1 for "4.40.1"."""
     return tuple(map(int, version.split(".")))
 
 

@@ -9,6 +9,9 @@ from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from telepathy_lint.findings.violation import Fix, Safety
 
+#: The code and name of the rules that need the whole project, so that they need not be imported to find out.
+PROJECT_RULES = ("TLP303", "unused-model-config")
+
 
 class Layer(NamedTuple):
     """The selectors of one source (a configuration file, the command line)."""

@@ -13,7 +13,7 @@ import pytest
 from telepathy_lint import rules as registry
 from telepathy_lint.audit import facts
 from telepathy_lint.commands.cli import run
-from telepathy_lint.run.selection import PROJECT_RULES
+from telepathy_lint.settings.selectors import PROJECT_RULES
 
 TABLES = """\
 BATCH_SIZE = {

@@ -209,6 +209,7 @@ def test_a_release_that_git_checks_out(text: str, version: str | None) -> None:
         ("torch==2.1.2+cu118", True),
         ("torch<2.4", True),
         ("  - pytorch=2.1.0=py3.10_cuda11.8_cudnn8.7.0_0", True),
+        ("  - conda-forge::pytorch=2.1.0", True),
         ("torch==2.4.0", False),
         ("torch<=2.4", False),
         ("torch>=2.0", False),
@@ -229,6 +230,7 @@ def test_requirements_that_leave_out_transformers_5(requirement: str, below: boo
     [
         ({"README.md": "Install `torch==2.2.0` and `sentencepiece`"}, (4, 999)),
         ({"README.md": "It runs with torch==2.2.0 and torch==2.5.0"}, None),
+        ({"README.md": "It runs with rotary-embedding-torch==0.6.2"}, None),
         ({"README.md": "torchvision==0.17"}, None),
         ({"requirements.txt": "torch==2.2.0\ntransformers\n"}, (4, 999)),
         ({"requirements.txt": "torch==2.2.0\n"}, (4, 999)),
