@@ -18,27 +18,28 @@ _OF_CONDA = (
 )
 _STATED = r"(?m)^[ \t]*(?:python-)?(3\.\d{1,3})(?!\d)"
 _FLOOR = r">=?[ \t]*(3\.\d{1,3})(?!\d)"
-#: Commands that make an environment with one Python, in instructions.
+#: Commands that make an environment with one Python, in instructions, each with the words of which it has one: few documents have any.
+_PYTHON = r"(3\.\d{1,3})(?!\d)"
 _COMMANDS = (
-    "|".join(
-        rf"{before}(3\.\d{{1,3}})(?!\d)"
-        for before in (
-            r"\b(?:conda|mamba)[ \t]+(?:env[ \t]+)?(?:create|install)\b[^\n]{0,200}?\bpython[ \t]*={1,2}[ \t]*",
-            r"\b(?:uv[ \t]+venv|virtualenv)\b[^\n]{0,100}?[ \t](?:-p|--python)[ \t=]+(?:python)?",
-            r"\bpyenv[ \t]+(?:install|local|global|virtualenv|shell)[ \t]+(?:-\S+[ \t]+)*",
-        )
-    )
-    + r"|\bpython(3\.\d{1,3})[ \t]+-m[ \t]+(?:venv|virtualenv)\b"
+    (
+        ("conda", "mamba"),
+        rf"\b(?:conda|mamba)[ \t]+(?:env[ \t]+)?(?:create|install)\b[^\n]{{0,200}}?\bpython[ \t]*={{1,2}}[ \t]*{_PYTHON}",
+    ),
+    (
+        ("uv venv", "virtualenv"),
+        rf"\b(?:uv[ \t]+venv|virtualenv)\b[^\n]{{0,100}}?[ \t](?:-p|--python)[ \t=]+(?:python)?{_PYTHON}",
+    ),
+    (
+        ("pyenv",),
+        rf"\bpyenv[ \t]+(?:install|local|global|virtualenv|shell)[ \t]+(?:-\S+[ \t]+)*{_PYTHON}",
+    ),
+    (("-m venv", "-m virtualenv"), r"\bpython(3\.\d{1,3})[ \t]+-m[ \t]+(?:venv|virtualenv)\b"),
 )
 #: The image of a stage of a Dockerfile, and one that has a Python.
 _STAGE = r"(?m)^[ \t]*FROM[ \t]+(?:--\S+[ \t]+)*(?P<image>\S+)(?:[ \t]+[Aa][Ss][ \t]+(?P<name>\S+))?"
 _WITH_PYTHON = r"(?:.*/)?python:(3\.\d{1,3})(?!\d)"
-#: Words of which such a command has one: few documents have any.
-_IN_COMMANDS = ("conda", "mamba", "venv", "virtualenv", "pyenv")
 _OF_YAML = (".yml", ".yaml")
 _VERSION_FILES = (".python-version", "runtime.txt")
-
-
 #: The Python of a conda environment for which no release is asked.
 _OPEN = (3, 999)
 
@@ -69,7 +70,7 @@ def _said(path: str, text: str) -> Iterator[tuple[Version | None, Version | None
     if is_version_file(os.path.basename(path)):
         yield from ((None, _numbers(each[1])) for each in re.finditer(_STATED, text))
         return
-    for clauses in _clauses(path, text):
+    for clauses in _clauses(path, text) if "python" in text else ():
         if not clauses:
             yield _OPEN, None
         if "3." not in clauses or "|" in clauses:
@@ -102,9 +103,9 @@ def _clauses(path: str, text: str) -> Iterator[str]:
 def _commanded(text: str) -> Iterator[Version]:
     if "ython:3." in text:
         yield from _of_the_image(text)
-    if any(word in text for word in _IN_COMMANDS):
-        for each in re.finditer(_COMMANDS, text):
-            yield _numbers(next(filter(None, each.groups())))
+    for words, command in _COMMANDS:
+        if any(word in text for word in words):
+            yield from map(_numbers, re.findall(command, text))
 
 
 def _of_the_image(text: str) -> Iterator[Version]:
