@@ -52,7 +52,11 @@ def samples_by_temperature(site: Site) -> bool:
 
 def may_use_beams(load: Site) -> bool:
     """Whether a load, or code of its file, sets a number of beams for calls that pass none."""
-    return load.argument("num_beams") is not None or occurs(_BEAMS_SET, load.source.text)
+    return load.argument("num_beams") is not None or load.source.once(_sets_beams)
+
+
+def _sets_beams(text: str) -> bool:
+    return "num_beams" in text and occurs(_BEAMS_SET, text)
 
 
 def has_effect_in_sight(site: Site, overriding: str) -> bool:

@@ -116,7 +116,7 @@ def _sequences(site: Site) -> Iterator[Problem]:
 
 
 def _beams(site: Site) -> Iterator[Problem]:
-    if _beams_of(site) != 1 or site.argument(*table.OTHER_MODES):
+    if site.argument(*table.BEAMS) is None or _beams_of(site) != 1 or site.argument(*table.OTHER_MODES):
         return
     for name, defaults in table.BEAMS.items():
         argument = site.argument(name)
@@ -129,13 +129,11 @@ def _beams(site: Site) -> Iterator[Problem]:
 
 
 def _outputs(site: Site) -> Iterator[Problem]:
-    if "return_dict_in_generate" in site.source.text or not _decided_in_sight(site):
+    asked = [each for each in map(site.argument, table.OUTPUTS) if each is not None and is_always(each, True)]
+    if not asked or "return_dict_in_generate" in site.source.text or not _decided_in_sight(site):
         return
-    for name in table.OUTPUTS:
-        argument = site.argument(name)
-        if is_always(argument, True):
-            assert argument is not None
-            yield Problem(argument, f"{name} has no effect without return_dict_in_generate=True")
+    for argument in asked:
+        yield Problem(argument, f"{argument.name} has no effect without return_dict_in_generate=True")
 
 
 def _beams_of(site: Site) -> int | None:
