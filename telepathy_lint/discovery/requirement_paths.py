@@ -29,15 +29,19 @@ _FOLDERS = ("requirements", "setup", "docker")
 
 def names_in(folder: str) -> list[str]:
     """The names of the files of a folder that may be requirement files or instructions."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return []
     return sorted(
         name
-        for name in names
+        for name in _listed(folder)
         if (lowered := name.lower()).endswith(_ENDINGS) or lowered.startswith(_BEGINNINGS) or name in _FOLDERS
     )
+
+
+def _listed(folder: str) -> list[str]:
+    """The names in a folder; none if it cannot be read."""
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
 
 
 def requirement_paths(folder: str, names: list[str]) -> Iterator[str]:
@@ -50,7 +54,7 @@ def requirement_paths(folder: str, names: list[str]) -> Iterator[str]:
         if name in fixed or conda or _is_of_pip(lowered):
             yield path
         elif name in _FOLDERS and os.path.isdir(path):
-            for one in sorted(os.listdir(path)):
+            for one in sorted(_listed(path)):
                 if _is_of_pip(one.lower()) or (name == "requirements" and one.endswith((".txt", ".in"))):
                     yield os.path.join(path, one)
 

@@ -32,6 +32,8 @@ _SEVERAL_NODES = r"(?:nnodes|num[-_]machines|num[-_]nodes)[= \t]+(?![= \t]|1(?!\
 _FEW_NAMES = 3
 #: Several tasks of a SLURM job; unless told, there is one.
 _TASKS = r"(?:--(?:ntasks(?:-per-node)?|nodes)[= \t]+|[ \t]-[nN][= \t]*(?=[\d$]))(?![= \t]|1(?!\d))\S"
+#: The number of tasks, which the options of `srun` set for themselves, whatever the job says.
+_NUMBER_OF_TASKS = r"--ntasks(?:-per-node)?[= \t]|[ \t]-n[= \t]*[\d$]"
 #: One task for each node, which has the GPUs of its node for itself.
 _ONE_OF_A_NODE = r"--ntasks-per-node[= \t]+1(?!\d)"
 #: An option behind a script, and code that reads options.
@@ -159,7 +161,8 @@ def _starts_one(launcher: str, options: str, text: str) -> bool:
     """Whether a launcher starts a single process, by its options, or those of the SLURM job."""
     if launcher == "srun":
         jobs = [line for line in text.splitlines() if line.startswith("#SBATCH")]
-        if any(re.search(_ONE_OF_A_NODE, each) for each in (options, *jobs)) and launcher_in(options) is None:
+        deciding = (options,) if re.search(_NUMBER_OF_TASKS, options) is not None else jobs
+        if any(re.search(_ONE_OF_A_NODE, each) for each in deciding) and launcher_in(options) is None:
             return True
         return not any(re.search(_TASKS, each) for each in (options, *jobs))
     return re.search(_ONE_PROCESS, options) is not None and re.search(_SEVERAL_NODES, options) is None

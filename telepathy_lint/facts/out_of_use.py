@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -20,7 +20,7 @@ from telepathy_lint.sites.site import Kind
 
 #: How the names of folders of code that is kept, not run, begin and end: old versions.
 _KEPT_BEGIN = frozenset({
-    "archive", "archived", "archives", "old", "deprecated", "obsolete", "backup", "backups", "bak", "back", "trash", "attic",
+    "archive", "archived", "archives", "old", "deprecated", "obsolete", "backup", "backups", "bak", "trash", "attic",
     "graveyard", "unused", "legacy", "tmp", "temp", "scratch", "scratchpad", "rough",
 })  # fmt: skip
 _KEPT_END = frozenset({
@@ -192,22 +192,27 @@ def is_for_trying(path: str) -> bool:
 
 
 def _is_kept_folder(name: str) -> bool:
-    words = _words(name.lstrip("._-"))
+    # A name that goes on after "back" is rarely that of a copy: `back_translation`, `BackEnd`.
     return (
-        name.lower() in _OF_RESULTS or words[0] in _KEPT_BEGIN or (len(words) > 1 and words[-1] in _KEPT_END)
+        name.lower() in _OF_RESULTS
+        or name.lower().lstrip("._-") == "back"
+        or any(
+            words[0] in _KEPT_BEGIN or (len(words) > 1 and words[-1] in _KEPT_END)
+            for words in _words(name.lstrip("._-"))
+        )
     )
 
 
-def _words(name: str) -> list[str]:
-    """The words of a name in lower case: `old`, `notebooks` for `old_notebooks` and `OldNotebooks`."""
-    return re.sub(_NEW_WORD, "_", name).translate(_SEPARATORS).lower().split("_")
+def _words(name: str) -> Iterator[list[str]]:
+    """The words of a name in lower case, with and without those in mixed case apart: `OldNotebooks` has two, `BackUp` is one."""
+    for each in (name, re.sub(_NEW_WORD, "_", name)):
+        yield each.translate(_SEPARATORS).lower().split("_")
 
 
 def _is_kept_file(name: str) -> bool:
-    parts = _words(name)
-    name = name.lower()
-    if len(parts) > 1 and (parts[0] in _OLD or parts[-1] in _OLD):
+    if any(len(words) > 1 and (words[0] in _OLD or words[-1] in _OLD) for words in _words(name)):
         return True
+    name = name.lower()
     if name.endswith(("-back", "back-up")):
         return True
     return ("copy" in name or name.endswith(")")) and re.fullmatch(_COPY, name) is not None

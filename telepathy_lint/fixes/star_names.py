@@ -25,8 +25,9 @@ def may_come_with_star(file: File, path: str, name: str, own_module: str) -> boo
     source = file.tree.source
     if any("%run" in text for text in source.unread) or occurs(_EXEC, source.text):
         return True
+    seen = {os.path.abspath(path)}
     stars = {binding.symbol.removesuffix(".*") for binding in file.tree.top.bindings.get("*", ())}
-    return any(_may_have(file, path, star, name, frozenset()) for star in stars - {own_module})
+    return any(_may_have(file, path, star, name, seen) for star in stars - {own_module})
 
 
 def goes_with_star(file: File, path: str, name: str) -> bool:
@@ -46,7 +47,8 @@ def _modules_in_full(text: str) -> set[str]:
     return {found.rpartition(".")[2] for found in re.findall(_STAR, text)} if "*" in text else set()
 
 
-def _may_have(file: File, path: str, module: str, name: str, seen: frozenset[str]) -> bool:
+def _may_have(file: File, path: str, module: str, name: str, seen: set[str]) -> bool:
+    """Whether a module may have a name; `seen` has the files that were read before, and lack it."""
     root = module.partition(".")[0]
     if root in _HARMLESS or root in sys.stdlib_module_names:
         return False
@@ -55,10 +57,11 @@ def _may_have(file: File, path: str, module: str, name: str, seen: frozenset[str
     if modules is None or not files:
         return True  # a package that is not read
     for each in set(files) - seen:
+        seen.add(each)
         text = modules.text(each)
         if find_words(text, name):
             return True
         further = re.findall(_STAR, text) if "*" in text else []
-        if any(_may_have(file, each, star, name, seen | {each}) for star in further):
+        if any(_may_have(file, each, star, name, seen) for star in further):
             return True
     return False

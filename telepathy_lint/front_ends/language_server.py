@@ -27,8 +27,10 @@ from telepathy_lint.output.rule_page import markdown
 #: Files that affect findings besides the open ones: configuration, requirements, other modules, and how they are started.
 WATCHED = (
     "**/pyproject.toml", "**/telepathy-lint.toml", "**/setup.cfg", "**/*requirements*.{txt,in}",
-    "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry}.lock", "**/*.py", "**/*.ipynb",
+    "**/requirements/*.{txt,in}", "**/environment*.{yml,yaml}", "**/{uv,poetry,pdm,Pipfile}.lock", "**/*.py", "**/*.ipynb",
     "**/*.{md,rst,sh,bash,slurm,sbatch,yaml,yml,toml,mk}", "**/{README,Makefile,Dockerfile}*",
+    "**/{req,reqs,requirement,env,environment,dependencies,deps,runtime}.txt", "**/.python-version",
+    "**/{readme,INSTALL,install,Install,SETUP,setup,Setup,Containerfile,dockerfile}*",
 )  # fmt: skip
 _NOTEBOOKS = types.NotebookDocumentSyncOptions(
     notebook_selector=[

@@ -345,6 +345,11 @@ CASES = {
         {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun python main.py\n"},
         {**TRAINS, "job.sbatch": "#SBATCH --nodes=4\n#SBATCH --ntasks-per-node=1\nsrun torchrun --nproc_per_node=8 main.py\n"},
     ),
+    "a step of a job with its own number of tasks": Case(
+        "TLP101",
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=8\nsrun --ntasks-per-node=1 python main.py\n"},
+        {**TRAINS, "job.sbatch": "#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=1\nsrun --ntasks-per-node=8 python main.py\n"},
+    ),
     "a Makefile": Case(
         "TLP101",
         {**TRAINS, "Makefile": "train:\n\tpython main.py\n"},
@@ -1164,6 +1169,15 @@ CASES = {
         "TLP107",
         {**file(f"import transformers.adapters.composition as ac\n{OLD_CALL}"), "README.md": ""},
         {**file(f"import transformers.models.llama as ac\n{OLD_CALL}"), "README.md": ""},
+    ),
+    "a backup in mixed case": Case(
+        "TLP107", {"BackUp/main.py": OLD_CALL, "README.md": ""}, {"BackEnd/main.py": OLD_CALL, "README.md": ""}
+    ),
+    "a folder of what was put back": Case(
+        "TLP107", {"_back/main.py": OLD_CALL, "README.md": ""}, {"back_translation/main.py": OLD_CALL, "README.md": ""}
+    ),
+    "a file of a backup in mixed case": Case(
+        "TLP107", {"src/main_BackUp.py": OLD_CALL, "README.md": ""}, {"src/main_Setup.py": OLD_CALL, "README.md": ""}
     ),
     "an archive in mixed case": Case(
         "TLP107", {"OldNotebooks/main.py": OLD_CALL, "README.md": ""}, {"Olden/main.py": OLD_CALL, "README.md": ""}

@@ -26,6 +26,20 @@ def fixed(folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], 
     return (folder / name).read_text()
 
 
+def test_modules_that_get_all_names_of_each_other_are_read_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pairs = 24
+    modules = {
+        f"{side}{at}.py": f"from a{at + 1} import *\nfrom b{at + 1} import *\n"
+        for at in range(pairs)
+        for side in "ab"
+    }
+    last = {f"a{pairs}.py": "x = 1\n", f"b{pairs}.py": "y = 1\n"}
+    main = {"main.py": f"{IMPORT}from a0 import *\nmodel = {LOAD}"}
+    assert PLAIN in fixed(tmp_path, monkeypatch, {**modules, **last, **main}, "main.py")
+
+
 @pytest.mark.parametrize(
     ("star", "modules", "spelled"),
     [

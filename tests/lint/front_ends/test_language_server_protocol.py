@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import subprocess
 import sys
 import time
@@ -13,6 +14,9 @@ import pytest
 pytest.importorskip("pygls")
 
 from telepathy_lint import lint
+from telepathy_lint.discovery.python_bounds import is_version_file
+from telepathy_lint.discovery.requirement_paths import gives_instructions, requirement_paths
+from telepathy_lint.front_ends.language_server import WATCHED
 from tests.lint.front_ends.language_client import PATIENCE, Client, ServerError, applied
 
 IMPORT = "from transformers import AutoModelForCausalLM\n"
@@ -96,6 +100,33 @@ def test_diagnostics_on_request(tmp_path: Path) -> None:
     client.settle()
     assert client.published == []  # not both ways
     client.close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "README", "readme.txt", "INSTALL.txt", "install.md", "Dockerfile.gpu", "Containerfile", "setup.sh", "setup.cfg", "pyproject.toml",
+        "requirements-dev.txt", "deps.txt", "req.txt", "environment.yml", "conda.yaml", ".python-version", "runtime.txt", "uv.lock", "poetry.lock",
+        "pdm.lock", "Pipfile.lock",
+    ],
+)  # fmt: skip
+def test_files_that_tell_releases_are_watched(name: str) -> None:
+    assert names_a_release(name)
+    assert any(
+        fnmatch.fnmatchcase(f"acme/{name}", each) for glob in WATCHED for each in braces_expanded(glob)
+    )
+
+
+def names_a_release(name: str) -> bool:
+    return is_version_file(name) or gives_instructions(name) or bool([*requirement_paths("", [name])])
+
+
+def braces_expanded(glob: str) -> list[str]:
+    before, brace, rest = glob.partition("{")
+    if not brace:
+        return [glob]
+    inside, _, after = rest.partition("}")
+    return [full for each in inside.split(",") for full in braces_expanded(before + each + after)]
 
 
 def test_files_beside_the_document_are_watched(tmp_path: Path) -> None:
