@@ -130,7 +130,14 @@ def _beams(site: Site) -> Iterator[Problem]:
 
 def _outputs(site: Site) -> Iterator[Problem]:
     asked = [each for each in map(site.argument, table.OUTPUTS) if each is not None and is_always(each, True)]
-    if not asked or "return_dict_in_generate" in site.source.text or not _decided_in_sight(site):
+    text = site.source.text
+    # The forward gets the argument, and its hooks what it asks for.
+    if (
+        not asked
+        or "return_dict_in_generate" in text
+        or "register_forward" in text
+        or not _decided_in_sight(site)
+    ):
         return
     for argument in asked:
         yield Problem(argument, f"{argument.name} has no effect without return_dict_in_generate=True")

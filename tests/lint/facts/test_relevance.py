@@ -2365,6 +2365,15 @@ def test_a_result_that_the_code_looks_into_first_is_no_tensor(strict: bool, tmp_
     assert codes(tmp_path / "b", asks, case, strict=strict) == set()
 
 
+@pytest.mark.parametrize("strict", [False, True])
+def test_hooks_of_the_forward_get_what_generate_asks_for(strict: bool, tmp_path: Path) -> None:
+    case = Case("TLP207", {}, {})
+    asks = f"{LOADS}model.generate(ids, max_new_tokens=9, output_attentions=True)\n"
+    hooked = asks.replace("model.generate", "model.model.register_forward_hook(print)\nmodel.generate")
+    assert codes(tmp_path / "a", file(asks), case, strict=strict) == {"TLP207"}
+    assert codes(tmp_path / "b", file(hooked), case, strict=strict) == set()
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_evidence_silences_and_the_lack_of_it_does_not(name: str, tmp_path: Path) -> None:
     case = CASES[name]
