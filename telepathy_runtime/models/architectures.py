@@ -12,15 +12,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from telepathy_runtime.models.any_config import dimensions, settings, text_of
-from telepathy_runtime.models.consistency import check_model
+from telepathy_runtime.models.consistency import check_model, check_no_experts
 from telepathy_runtime.models.spec import ConfigError, ModelSpec, UnknownOptionError, element_size
 
 Config = Mapping[str, Any]
 Fields = dict[str, Any]
-
-
-#: Keys for the number of experts. transformers silently builds a dense model from such a config.
-_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
 
 
 #: Suffixes of the class names of models with a language model's head.
@@ -41,12 +37,7 @@ def spec_from_config(config: Config, model_id: str = "") -> ModelSpec:
         raise UnknownOptionError(f"architecture {name!r} is not modelled; known model_type values: {known}")
     if config.get("quantization_config"):
         raise ConfigError("quantization_config: the bytes of quantised weights are not modelled")
-    for key in _EXPERTS:
-        if isinstance(config.get(key), int) and config[key] > 1:
-            raise ConfigError(
-                f"config.json: {key} is {config[key]}, but model_type {name!r} has no experts in transformers, which "
-                "would ignore it; give the model_type of the architecture with experts"
-            )
+    check_no_experts(config)
     fields = READERS[name](_Strict(config))
     rows = _head_rows(config)
     if rows is not None:
@@ -125,6 +116,12 @@ class _Strict:
         if absent is not None and key not in self._config:
             return absent
         return default if self._config.get(key) is None else self.count(key, least)
+
+    def same(self, key: str, other: str) -> None:
+        """Check that a second name for a dimension, which transformers prefers, has the same value."""
+        if other in self._config and self._config[other] != self._config.get(key):
+            given = f"{key} is {self._config.get(key)!r} and {other}, another name for it, is {self._config[other]!r}"
+            raise ConfigError(f"config.json: {given}; leave one of them out")
 
     def flag(self, key: str, default: bool) -> bool:
         """A boolean; null and absent mean the documented default."""
@@ -251,9 +248,20 @@ def _phi3(c: _Strict) -> Fields:
     return fields | _sliding(c, fields["layers"], default=0)
 
 
+#: The dimensions of GPT-2 and GPT-J, and other names for them, which transformers takes as well.
+_ALSO_OF_GPT2 = {
+    "n_embd": "hidden_size",
+    "n_head": "num_attention_heads",
+    "n_layer": "num_hidden_layers",
+    "n_positions": "max_position_embeddings",
+}
+
+
 def _gpt2(c: _Strict) -> Fields:
     if c.flag("add_cross_attention", False):
         raise ConfigError("config.json: add_cross_attention is not modelled")
+    for name, other in _ALSO_OF_GPT2.items():
+        c.same(name, other)
     heads, hidden = c.count("n_head"), c.count("n_embd")
     positions = c.count("n_positions")
     return {

@@ -109,9 +109,26 @@ def check_model(text: Mapping[str, Any], fields: Mapping[str, Any], where: str =
     if kind in OTHERS:
         problems = _of_others(kind, text)
     elif kind in DECODERS:
+        if kind not in _WITH_EXPERTS:
+            check_no_experts(text, where)
         problems = _of_decoders(kind, text, fields)
     for problem in problems:
         raise ConfigError(f"{where}: {problem}; transformers cannot run {kind} with it")
+
+
+_WITH_EXPERTS = ("mixtral", "qwen2_moe", "qwen3_moe", "olmoe", "gpt_oss")
+_EXPERTS = ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts")
+"""Keys for the number of experts. transformers silently builds a dense model from such a config."""
+
+
+def check_no_experts(text: Mapping[str, Any], where: str = "config.json") -> None:
+    """Check that the config of a dense model names no experts. Raises ConfigError that names the setting."""
+    for name in _EXPERTS:
+        if isinstance(text.get(name), int) and text[name] > 1:
+            raise ConfigError(
+                f"{where}: {name} is {text[name]}, but model_type {text.get('model_type')!r} has no experts in transformers, which "
+                "would ignore it; give the model_type of the architecture with experts"
+            )
 
 
 def _of_decoders(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> Iterator[str]:
@@ -239,7 +256,8 @@ def _rotation(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> 
         if kind in WHOLE and given not in (None, 1) and name not in ("default", "mrope", "proportional"):
             yield f"partial_rotary_factor {given} with the rotation {name!r}: its heads are rotated whole"
     turned = int(width * share) if kind in SHARES else width
-    if turned % 2 and (turned == width or kind in _EVEN):
+    # A single number takes part by broadcasting.
+    if turned % 2 and (turned == width or (kind in _EVEN and turned > 1)):
         yield f"the rotated part of a head must be an even number, not {turned} of {width}"
 
 

@@ -143,7 +143,9 @@ def built_weights(config: Any, work: Workload) -> int:
 
 def test_a_name_that_a_family_does_not_have_is_an_error() -> None:
     spec = spec_of(config_of("llama", Shape(4, 128, 352, 4, 2, 1000)))
-    with pytest.raises(UnknownOptionError, match=r"lora_targets c_attn .*: llama has no such matrix.*q_proj"):
+    with pytest.raises(
+        UnknownOptionError, match=r"lora_targets c_attn \(--lora-targets\): llama has no such matrix.*q_proj"
+    ):
         estimate(spec, Workload(regime="lora", lora_targets=("c_attn",)))
 
 

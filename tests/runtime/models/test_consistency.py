@@ -74,6 +74,7 @@ IMPOSSIBLE: list[tuple[str, dict[str, Any], str]] = [
 
 #: What looks odd and runs.
 POSSIBLE: list[tuple[str, dict[str, Any]]] = [
+    ("phi", {"partial_rotary_factor": 0.125}),
     *((name, {"partial_rotary_factor": 0.5}) for name in ("llama", "qwen3", "gemma2", "gemma3_text", "olmo2", "cohere", "mixtral")),
     ("llama", {"partial_rotary_factor": 1, "rotary_pct": 0.3}),
     *((name, {"partial_rotary_factor": 0.4}) for name in ("phi3", "glm", "glm4")),
@@ -301,3 +302,18 @@ def test_an_entry_of_a_registry_file_that_makes_no_model_is_an_error(
     file.write_text(text)
     with pytest.raises(ConfigError, match=f"models.toml: {message}"):
         registry.read_toml(file)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "cohere", "glm", "smollm3", "stablelm"])
+def test_a_dense_model_with_experts_is_told_so(model_type: str) -> None:
+    message = rf"num_experts is 4, but model_type '{model_type}' has no experts in transformers"
+    with pytest.raises(ConfigError, match=message):
+        from_parsed(raw(model_type, {"num_experts": 4}), "x")
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "gptj"])
+def test_two_values_for_one_dimension_are_an_error(model_type: str) -> None:
+    config = raw(model_type, {})
+    assert from_parsed(config | {"hidden_size": config["n_embd"]}, "x") == from_parsed(config, "x")
+    with pytest.raises(ConfigError, match="n_embd is 64 and hidden_size, another name for it, is 32"):
+        from_parsed(config | {"hidden_size": 32}, "x")
