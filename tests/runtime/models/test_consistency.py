@@ -313,7 +313,7 @@ def test_a_dense_model_with_experts_is_told_so(model_type: str) -> None:
 
 @pytest.mark.parametrize("model_type", ["gpt2", "gptj"])
 def test_two_values_for_one_dimension_are_an_error(model_type: str) -> None:
-    config = raw(model_type, {})
+    config = raw(model_type, {"rotary_dim": 8})
     assert from_parsed(config | {"hidden_size": config["n_embd"]}, "x") == from_parsed(config, "x")
     with pytest.raises(ConfigError, match="n_embd is 64 and hidden_size, another name for it, is 32"):
         from_parsed(config | {"hidden_size": 32}, "x")
