@@ -39,6 +39,8 @@ _LAYER_TYPES = (
     "hybrid_sliding", "reference_sliding_attention", "linear_attention", "sparse", "dense",
 )  # fmt: skip
 """Kinds of layers that transformers knows."""
+_KINDS_OF_LAYERS = ("full_attention", "sliding_attention")
+"""Those that these decoders have."""
 ACTIVATIONS = frozenset(
     (
         "gelu", "gelu_10", "gelu_accurate", "gelu_fast", "gelu_new", "gelu_python", "gelu_python_tanh", "gelu_pytorch_tanh",
@@ -54,6 +56,8 @@ _ROTATIONS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Kinds of rotation, and what each needs."""
 _OF_PHI3 = ("default", "longrope", "su", "yarn")
+_MROPE = ("qwen2_5_vl", "qwen2_5_vl_text", "olmo3", "gemma3_text")
+"""Those that rotate by three positions, or read `mrope` as the default rotation."""
 
 
 _KINDS: dict[str, tuple[type | tuple[type, ...], str]] = {
@@ -199,6 +203,9 @@ def _layers(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> It
             yield f"layer_types must be a list of names, not {kinds!r}"
             return
         odd = [each for each in kinds if each not in _LAYER_TYPES]
+        other = [each for each in kinds if each not in _KINDS_OF_LAYERS]
+        if other and not odd:
+            yield f"layer_types: {kind} has no layers of the kind {other[0]!r}; it has {' and '.join(_KINDS_OF_LAYERS)}"
         if odd:
             yield f"layer_types: {odd[0]!r} is no kind of layer; known: {', '.join(_LAYER_TYPES[:2])} and others"
         if kinds and layers and len(kinds) != layers:
@@ -243,8 +250,12 @@ def _rotation(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> 
     share = fields.get("rotated") or SHARES.get(kind, 1.0)
     for rope in rotations(text):
         name = rope.get("rope_type", rope.get("type", "default"))
-        if name not in _ROTATIONS or (kind == "phi3" and name not in _OF_PHI3):
-            known: tuple[str, ...] = _OF_PHI3 if kind == "phi3" else tuple(_ROTATIONS)
+        known = (
+            _OF_PHI3
+            if kind == "phi3"
+            else tuple(each for each in _ROTATIONS if each != "mrope" or kind in _MROPE)
+        )
+        if name not in known:
             yield f"{name!r} is no kind of rotation of {kind}; known: {', '.join(known)}"
             return
         lacks = [

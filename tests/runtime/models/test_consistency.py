@@ -24,6 +24,15 @@ NEW = tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 24)
 
 #: What is changed in the config, for which families, and the beginning of the error.
 IMPOSSIBLE: list[tuple[str, dict[str, Any], str]] = [
+    *(
+        (family, {"layer_types": ["full_attention", "linear_attention"]}, f"layer_types: {family} has no layers of the kind 'linear_attention'")
+        for family in ("llama", "qwen2", "smollm3", "granite", "cohere2", "gpt_oss", "opt")
+    ),
+    ("qwen2", {"layer_types": ["chunked_attention", "full_attention"]}, "layer_types: qwen2 has no layers of the kind 'chunked_attention'"),
+    *(
+        (family, {"rope_parameters": {"rope_type": "mrope", "rope_theta": 1e4}}, f"'mrope' is no kind of rotation of {family}")
+        for family in ("phi", "qwen3", "llama", "gpt_neox")
+    ),
     *((name, {"num_key_value_heads": 3}, "num_attention_heads 8 must be a multiple of num_key_value_heads 3")
       for name in ("llama", "qwen3", "gemma", "phi3", "granite", "cohere", "mixtral", "gpt_oss")),
     ("llama", {"num_key_value_heads": 16}, "num_attention_heads 8 must be a multiple"),
