@@ -41,9 +41,6 @@ def is_long_gone(symbol: str) -> bool:
     """Whether no release of transformers since 4.50 has a dotted name: who imports it has an older one, or a fork."""
     if symbol in LONG_GONE:
         return True
-    module = symbol.split(".")[1:2]
-    return (
-        f"transformers.{module[0]}" in LONG_GONE or re.match(_OLD_MODULE, module[0]) is not None
-        if module
-        else False
-    )
+    _, _, below = symbol.partition(".")
+    module = below.partition(".")[0]
+    return f"transformers.{module}" in LONG_GONE or re.match(_OLD_MODULE, module) is not None
