@@ -46,7 +46,7 @@ def show(configs: Configs, path: str, form: str) -> int:
     folder = absolute if is_folder else os.path.dirname(absolute)
     found = configs.of(folder)
     rules = Selection(configs).rules(folder, "" if is_folder else absolute)
-    rows = [*_rows(found, folder), *_effective(found, rules)]
+    rows = [*_rows(found, folder, "" if is_folder else absolute), *_effective(found, rules)]
     if form == "json":
         import json
 
@@ -94,7 +94,7 @@ def _origins(found: Config, keys: Sequence[str]) -> str:
     return ", ".join(dict.fromkeys(places)) or "default"
 
 
-def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
+def _rows(found: Config, folder: str, path: str) -> list[tuple[str, Any, str]]:
     from telepathy_lint.discovery.requirements import Targets
 
     rows: list[tuple[str, Any, str]] = []
@@ -102,7 +102,7 @@ def _rows(found: Config, folder: str) -> list[tuple[str, Any, str]]:
         value: Any = getattr(found, key.replace("-", "_"))
         origin = found.origins.get(key, "default")
         if key == "target-transformers" and value is None:
-            target = Targets().of(folder)
+            target = Targets().of(folder, path)
             value, origin = (
                 (target.version, target.path) if target else (None, "default: not in any requirement file")
             )

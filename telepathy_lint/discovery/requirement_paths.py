@@ -9,6 +9,14 @@ from collections.abc import Iterator
 #: Requirement files of conda, and those of pip beside the ones with "requirements" in their names.
 _CONDA = r"(?i)(?:environment.*|.*[_.-]environment|(?:.*[_.-])?env|conda.*|.*[_.-]conda)\.ya?ml"
 _PIP = ("req", "reqs", "requirement", "env", "environment", "dependencies", "deps")
+#: Words of the name of any requirement file, and those that say for which machine or purpose it is, but not for which script.
+_REQUIREMENTS = frozenset({"requirements", "requirement", "reqs", "req"})
+_OF_ALL = frozenset({
+    "all", "base", "build", "checkpoint", "ci", "colab", "common", "conda", "core", "cpu", "cuda", "dev", "develop", "doc", "docker",
+    "docs", "env", "environment", "extra", "extras", "freeze", "frozen", "full", "gpu", "install", "kaggle", "lint", "linux", "local",
+    "lock", "mac", "macos", "main", "min", "minimal", "new", "npu", "old", "optional", "pip", "prod", "production", "rocm", "runtime",
+    "server", "test", "tests", "tpu", "win", "windows",
+})  # fmt: skip
 #: How the names of files begin that say how to install the project, and what is in those of scripts that install it.
 _INSTRUCTIONS = ("readme", "install", "dockerfile", "containerfile", "setup")
 _INSTALLING = ("install", "setup", "env")
@@ -66,6 +74,24 @@ def _is_of_pip(lowered: str) -> bool:
         return False
     bare = stem[4:] if stem.startswith(("pip_", "pip-")) else stem
     return "requirements" in stem or (ending == "txt" and bare in _PIP)
+
+
+def part_named(path: str) -> str:
+    """The word that the name of a requirement file adds, where it is for a part of the project: `ppo` of `ppo_requirements.txt`."""
+    folder, name = os.path.split(path)
+    stem, ending = os.path.splitext(name.lower())
+    if ending not in (".txt", ".in"):
+        return ""
+    rest = words_of(stem) - _REQUIREMENTS
+    if len(rest) != 1 or (len(words_of(stem)) == 1 and os.path.basename(folder) not in _FOLDERS):
+        return ""
+    word = rest.pop()
+    return "" if word in _OF_ALL else word
+
+
+def words_of(name: str) -> set[str]:
+    """The words of the name of a file, in lower case."""
+    return {each for each in re.split(r"[\W_]+", name.lower()) if each}
 
 
 def gives_instructions(name: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from telepathy_lint.discovery import library_bounds
 from telepathy_lint.discovery.config import Config
@@ -12,8 +12,10 @@ from telepathy_lint.discovery.python_bounds import is_version_file, newest_pytho
 from telepathy_lint.discovery.requirement_paths import (
     gives_instructions,
     names_in,
+    part_named,
     requirement_paths,
     text_of,
+    words_of,
 )
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import UNKNOWN_RELEASE, Settings
@@ -86,6 +88,8 @@ class Declared(NamedTuple):
     bounds: library_bounds.Bounds = {}
     #: Whether the files take transformers from a commit, and none of them from the index. What they say of its releases is then no target.
     commit: bool = False
+    #: The requirement files for some scripts, by the word in their names (`ppo_requirements.txt`).
+    parts: Mapping[str, str] = {}
 
     @property
     def settled(self) -> Target | None:
@@ -121,17 +125,29 @@ class Targets:
         self._found: dict[str, Declared] = {}
         self._inside: dict[str, bool] = {}
 
-    def settings(self, config: Config, folder: str) -> Settings:
-        """A configuration's settings, combined with the project's requirements for the folder."""
-        found = self._of(folder)
+    def settings(self, config: Config, folder: str, part: str = "") -> Settings:
+        """A configuration's settings, combined with the project's requirements for the folder, or for a part (see `part`)."""
+        found = self._declared(folder, part)
         target = found.settled
         settings = config.settings(target.specifier if target is not None else None)
         settings = settings if settings.target_is_stated else found.within(settings)
         return settings._replace(flash_attention=found.flash_attention)
 
-    def of(self, folder: str) -> Target | None:
-        """The target version."""
-        return self._of(folder).settled
+    def part(self, folder: str, script: str) -> str:
+        """The word in the name of the only requirement file that is for a script of the folder by its name; empty if none is."""
+        parts = self._of(folder).parts
+        if not parts:
+            return ""
+        named = words_of(os.path.splitext(os.path.basename(script))[0])
+        return found.pop() if len(found := named & parts.keys()) == 1 else ""
+
+    def of(self, folder: str, script: str = "") -> Target | None:
+        """The target version of a folder, or of a script in it."""
+        return self._declared(folder, self.part(folder, script)).settled
+
+    def _declared(self, folder: str, part: str) -> Declared:
+        found = self._of(folder)
+        return _over(found, _declared(folder, [found.parts[part]], [])) if part else found
 
     def _of(self, folder: str) -> Declared:
         if folder not in self._found:
@@ -152,12 +168,13 @@ class Targets:
         inside = self._is_in_a_repository(parent)
         told = found.told or (above.told if inside else None)
         bounds = {**above.bounds, **found.bounds} if inside else found.bounds
+        parts = {**above.parts, **found.parts} if inside else found.parts
         if found.commit or (above.commit and found.target is None and found.told is None):
-            return Declared(None, flash, None, bounds, commit=True)
+            return Declared(None, flash, None, bounds, commit=True, parts=parts)
         target = found.target
         if target is None:
             target = found.told if _is_frozen(found.told, above.target) else above.target
-        return Declared(target, flash, told, bounds)
+        return Declared(target, flash, told, bounds, parts=parts)
 
     def _is_in_a_repository(self, folder: str) -> bool:
         """Whether a folder belongs to a repository; instructions above a folder outside of one are about other things."""
@@ -186,15 +203,30 @@ def target_of(folder: str) -> Target | None:
     return declared_in(folder).target
 
 
+def _over(general: Declared, part: Declared) -> Declared:
+    """What the requirement file of a part says, and what those of the project say of other libraries."""
+    if not (part.target or part.commit):
+        part = part._replace(target=general.target, told=general.told, commit=general.commit)
+    flash = general.flash_attention if part.flash_attention is None else part.flash_attention
+    return part._replace(flash_attention=flash, bounds={**general.bounds, **part.bounds})
+
+
 def declared_in(folder: str) -> Declared:
     """Read the requirement files of one folder."""
     names = names_in(folder)
+    paths = list(requirement_paths(folder, names))
+    parts = {word: each for each in paths if (word := part_named(each))}
+    return _declared(folder, paths, names)._replace(parts=parts)
+
+
+def _declared(folder: str, paths: list[str], names: list[str]) -> Declared:
+    """Read requirement files, and the instructions among the names of their folder."""
     declared: list[Target] = []
     locked: list[Target] = []
     files: list[tuple[str, str]] = []
     locks: list[str] = []
     lists, flash, commit, index = False, False, False, False
-    for path in requirement_paths(folder, names):
+    for path in paths:
         text = text_of(path)
         lowered = lower_case(text)
         if path.endswith(".lock"):

@@ -269,6 +269,13 @@ def is_named_elsewhere(path: str, project: Project, in_trees: bool = False) -> b
         TooLargeError: the project is too large to be searched.
     """
     word = os.path.splitext(os.path.basename(path))[0].encode()
+    if b" " in word and _is_found(word.replace(b" ", b"%20"), path, project, in_trees):
+        return True  # in a link
+    return _is_found(word, path, project, in_trees)
+
+
+def _is_found(word: bytes, path: str, project: Project, in_trees: bool) -> bool:
+    """Whether another file has the name of a module where modules are named."""
     for files in (project.texts, project.python):
         for each, data in files():
             if word not in data or each == path:
@@ -362,13 +369,13 @@ def _is_named(path: str, site: Site, project: Project) -> bool:
 
 
 def is_left_over(site: Site, project: Project) -> bool:
-    """Whether the project's documents and commands name many of its scripts, and nothing names this one.
+    """Whether the project's documents and commands name many of its scripts, and nothing names this one, or this notebook.
 
     What code may import by its name, and then calls, is not one of them.
     """
     path = os.path.abspath(site.source.path)
-    stem, suffix = os.path.splitext(os.path.basename(path))
-    if suffix != ".py" or stem.startswith(("__", "test", "conftest")) or stem in _PROGRAMS:
+    stem = os.path.splitext(os.path.basename(path))[0]
+    if stem.startswith(("__", "test", "conftest")) or stem in _PROGRAMS:
         return False
     # Asked first, because most files are named, and the search ends there.
     if _is_named(path, site, project) or (project.once(_named_scripts) or 0) < _MANY:

@@ -10,6 +10,7 @@ from functools import partial
 from itertools import pairwise
 
 from telepathy_lint.facts import not_reached
+from telepathy_lint.facts.said_to_be_old import is_said_to_be_old
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project, TooLargeError
 from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
@@ -182,6 +183,7 @@ def is_kept(path: str, project: Project) -> bool:
         or any(pair in _OF_DATA for pair in pairwise(folders))
         or _is_kept_file(os.path.splitext(name)[0])
         or is_for_trying(path)
+        or is_said_to_be_old(os.path.abspath(path), project)
     )
 
 

@@ -125,29 +125,32 @@ class Plugin:
             yield violation.line, violation.column - 1, f"{violation.code} {violation.text}", type(self)
 
     def _prepare(self, folder: str) -> tuple[Any, Any]:
-        """The rules whose findings flake8 would report, and the settings for a folder."""
-        if folder not in _prepared:
+        """The rules whose findings flake8 would report, and the settings for the file in a folder."""
+        if "targets" not in _prepared:
             from telepathy_lint.discovery.requirements import Targets
-            from telepathy_lint.rules import all_rules
             from telepathy_lint.sites import Modules
 
-            targets: Targets = _prepared.setdefault("targets", Targets())
-            _prepared.setdefault("modules", Modules(most_kept=_MAX_KEPT))
-            settings = targets.settings(_configs(self.options).of(folder), folder)
+            _prepared.update(targets=Targets(), modules=Modules(most_kept=_MAX_KEPT))
+        targets: Targets = _prepared["targets"]
+        part = targets.part(folder, self.filename)
+        if (folder, part) not in _prepared:
+            from telepathy_lint.rules import all_rules
+
+            settings = targets.settings(_configs(self.options).of(folder), folder, part)
             rules = tuple(
                 rule
                 for rule in all_rules()
                 if self._wants(rule.meta.code) and (not rule.meta.five or settings.stage in rule.meta.five)
             )
-            _prepared[folder] = rules, settings
-        rules, settings = _prepared[folder]
+            _prepared[folder, part] = rules, settings
+        rules, settings = _prepared[folder, part]
         return rules, settings
 
     def _wants(self, code: str) -> bool:
         return self.decider is None or self.decider.decision_for(code).name == "Selected"
 
 
-_prepared: dict[str, Any] = {}
+_prepared: dict[Any, Any] = {}
 
 
 def _configs(options: dict[str, Any]) -> Any:

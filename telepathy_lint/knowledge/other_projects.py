@@ -10,5 +10,7 @@ THIRD_PARTY = frozenset({"third_party", "third-party", "3rdparty", "thirdparty",
 OF_OTHERS = r"(?i)(?:third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|vendor(?:s|ed)?|externals?|extern|submodules?)(?:[-_](?:libs?|code|repos?|src))?"
 #: How all of these names begin.
 OF_OTHERS_BEGIN = ("third", "3rd", "vendor", "extern", "submodule")
+#: Documents that say what a folder holds.
+READMES = ("README.md", "readme.md", "Readme.md", "README.rst")
 #: Files with which a project begins.
-BEGINNINGS = ("README.md", "readme.md", "Readme.md", "README.rst", "pyproject.toml", "setup.py")
+BEGINNINGS = (*READMES, "pyproject.toml", "setup.py")

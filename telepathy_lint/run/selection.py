@@ -39,7 +39,7 @@ class Selection:
         #: Unused models in the whole project, by absolute path; empty if they were not computed.
         self.unused = unused or {}
         self._targets: Targets | None = None
-        self._of_folder: dict[tuple[int, str], Settings] = {}
+        self._of_folder: dict[tuple[int, str, str], Settings] = {}
         self._rules: dict[tuple[int, tuple[str, ...], Stage], tuple[Rule, ...]] = {}
         self._patterns: dict[int, list[tuple[Patterns, tuple[str, ...]]]] = {}
         self._keys: dict[tuple[object, ...], str] = {}
@@ -52,7 +52,7 @@ class Selection:
         """
         folder = os.path.dirname(os.path.abspath(path)) if folder is None else folder
         config = self.configs.of(folder)
-        settings = self._settings(config, folder)
+        settings = self._settings(config, folder, path)
         if self.unused and (unused := self.unused.get(os.path.abspath(path))):
             settings = settings._replace(unused_models=unused)
         return FilePlan(path, self.rules(folder, path), settings, task)
@@ -61,7 +61,7 @@ class Selection:
         """The rules selected in a folder, without those that its configuration ignores for the file."""
         config = self.configs.of(folder)
         more = self._ignored(config, folder, path)
-        five = self._settings(config, folder).stage
+        five = self._settings(config, folder, path).stage
         key = (id(config), more, five)
         if key not in self._rules:
             self._rules[key] = _selected(config, more, five)
@@ -87,22 +87,23 @@ class Selection:
         config = self.configs.of(folder)
         if idle:
             return repr(config.loading_words)
-        more, settings = self._ignored(config, folder, path), self._settings(config, folder)
+        more, settings = self._ignored(config, folder, path), self._settings(config, folder, path)
         ends = (settings.newest, settings.locked, settings.newest_others, settings.others_move)
         known = (id(config), more, settings.target_transformers, ends, settings.flash_attention)
         if known not in self._keys:
             self._keys[known] = f"{selection(config)}{more!r}\n{settings!r}"
         return self._keys[known]
 
-    def _settings(self, config: Config, folder: str) -> Settings:
-        """The settings of a folder, combined with the project's requirements."""
-        known = (id(config), folder)
-        if known not in self._of_folder:
-            if self._targets is None:
-                from telepathy_lint.discovery.requirements import Targets
+    def _settings(self, config: Config, folder: str, path: str) -> Settings:
+        """The settings of a file in a folder, combined with the project's requirements for it."""
+        if self._targets is None:
+            from telepathy_lint.discovery.requirements import Targets
 
-                self._targets = Targets()
-            self._of_folder[known] = self._targets.settings(config, folder)
+            self._targets = Targets()
+        part = self._targets.part(folder, path)
+        known = (id(config), folder, part)
+        if known not in self._of_folder:
+            self._of_folder[known] = self._targets.settings(config, folder, part)
         return self._of_folder[known]
 
     def _ignored(self, config: Config, folder: str, path: str) -> tuple[str, ...]:

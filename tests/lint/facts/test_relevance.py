@@ -1277,6 +1277,18 @@ CASES = {
         {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in [*TEN][1:])},
         "extra.py",
     ),
+    "a notebook that is left over": Case(
+        "TLP401",
+        {**TEN, "extra.ipynb": cells(LOGS), "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "extra.ipynb": cells(LOGS), "README.md": "\n".join(f"python {each}" for each in [*TEN][1:])},
+        "extra.ipynb",
+    ),
+    "a notebook beside ten scripts that are named, with a link": Case(
+        "TLP401",
+        {**TEN, "the first.ipynb": cells(LOGS), "README.md": "\n".join(f"python {each}" for each in TEN)},
+        {**TEN, "the first.ipynb": cells(LOGS), "README.md": "\n".join(f"python {each}" for each in TEN) + "\n[open](https://x.org/the%20first.ipynb)\n"},
+        "the first.ipynb",
+    ),
     "a script beside ten that are named": Case(
         "TLP401",
         {**TEN, "extra.py": LOGS, "README.md": "\n".join(f"python {each}" for each in TEN)},
@@ -1863,6 +1875,51 @@ CASES = {
         "TLP107",
         new("from transformers import LlamaForCausalLM\nm = LlamaForCausalLM.from_pretrained(name, torch_dtype='auto')\n"),
         new("from transformers import AutoModelForCausalLM as M\nm = M.from_pretrained(name, torch_dtype='auto')\n"),
+    ),
+    "a script that a README calls a legacy one": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '├── main.py    # Legacy evaluation\n'},
+        {**file(OLD_CALL), "README.md": '├── main.py    # Evaluates legacy checkpoints\n'},
+    ),
+    "a script that a README calls deprecated, behind its description": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '- `main.py`: trains the model (deprecated)\n'},
+        {**file(OLD_CALL), "README.md": '- `main.py`: drops columns of the data (deprecated) before training\n'},
+    ),
+    "a script that a README keeps for reference": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '`main.py` trained the first model and is kept for reference.\n'},
+        {**file(OLD_CALL), "README.md": '`main.py` trained the first model and keeps the references.\n'},
+    ),
+    "a script that a README says is not usable": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '> **Note:** `main.py` is scaffolding and is currently not usable.\n'},
+        {**file(OLD_CALL), "README.md": '> **Note:** `main.py` is usable, `other.py` is currently not usable.\n'},
+    ),
+    "a script that a README lists among those no longer used": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '| main.py | no longer used |\n'},
+        {**file(OLD_CALL), "README.md": '| main.py --no-longer | used |\n'},
+    ),
+    "a script that a README says was used once": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": 'The obsolete `main.py` trains.\n'},
+        {**file(OLD_CALL), "README.md": 'Not obsolete: see the paper. `main.py` trains.\n'},
+    ),
+    "a script whose folder a README writes": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": '- [run](./main.py), legacy\n'},
+        {**file(OLD_CALL), "README.md": '- [run](old/main.py), legacy\n'},
+    ),
+    "a script that a README calls archived, with others of its name": Case(
+        "TLP107",
+        {**file(OLD_CALL), "README.md": "main.py (archived)\n"},
+        {**file(OLD_CALL), "sub/main.py": "", "README.md": "main.py (archived)\n"},
+    ),
+    "a script with requirements of its own": Case(
+        "TLP404",
+        {"train_ppo.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},
+        {"train_sft.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},
     ),
     "a copy that a browser has numbered": Case(
         "TLP107", {"main (1).py": OLD_CALL, "README.md": ""}, {"main (a).py": OLD_CALL, "README.md": ""}
