@@ -24,6 +24,11 @@ _SAID = (
     rb"|\bnot (?:currently )?(?:usable|used any ?more|in use|maintained)\b|\bno longer (?:used|needed|maintained|supported|in use|works?)\b"
     rb"|\bnot (?:used|invoked|called) (?:by|in) (?:any|the (?:final|current|modern|active))\b"
 )
+#: A part of each of them: most lines have none, and need no pattern.
+_WORDS = (
+    b"legacy", b"deprecated", b"superseded", b"obsolete", b"outdated", b"archived", b"histor", b"unused", b"abandoned", b"kept", b"preserved",
+    b"retained", b"not ", b"no longer",
+)  # fmt: skip
 _FILE = rb"[\w-]\.(?:py|ipynb)\b"
 _WRITTEN = rb"[\w./\\-]*\Z"
 _MOST_OF_A_LINE = 400
@@ -55,6 +60,9 @@ def _says(data: bytes, at: int, word: bytes, path: str, project: Project) -> boo
     end = data.find(b"\n", at)
     before = data[start:at]
     after = data[at + len(word) : end if end >= 0 else len(data)][:_MOST_OF_A_LINE].rstrip()
+    said = (before + after).lower()
+    if not any(each in said for each in _WORDS):
+        return False
     written = re.search(_WRITTEN, before)
     assert written is not None
     if not _means(written.group().decode("latin-1"), path, project):
