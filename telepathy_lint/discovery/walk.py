@@ -12,6 +12,7 @@ from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.knowledge.other_projects import (
     BEGINNINGS,
     OF_COPIES,
+    OF_ARCHIVES,
     OF_OTHERS,
     OF_OTHERS_BEGIN,
     THIRD_PARTY,
@@ -201,7 +202,8 @@ class Discovery:
             below: list[tuple[str, str]] = []
             here: list[tuple[Found, bool]] = []
             above, last = os.path.split(folder)
-            may_be_other = os.path.basename(above).lower().startswith(OF_OTHERS_BEGIN)
+            is_archive = last.lower().endswith(OF_ARCHIVES)
+            may_be_other = is_archive or os.path.basename(above).lower().startswith(OF_OTHERS_BEGIN)
             may_be_copy = last in OF_COPIES or os.path.basename(above) in THIRD_PARTY
             for entry in listed:
                 name = entry.name
@@ -221,19 +223,22 @@ class Discovery:
             if may_be_copy and not config.include_vendored and (library := self._copies.at(folder, root)):
                 self.copies[shown] = library
                 continue
-            if may_be_other and folder != root and _is_of_others(above, (each.name for each in listed)):
+            beside = root if is_archive else None
+            if may_be_other and folder != root and _is_of_others(above, listed, beside):
                 self.others.append(shown)
             pending += below
             yield from here
 
 
-def _is_of_others(holder: str, names: Iterable[str]) -> bool:
-    """Whether a folder with files of these names, in a folder such as `external`, is another project."""
+def _is_of_others(holder: str, listed: Iterable[os.DirEntry[str]], beside: str | None) -> bool:
+    """Whether a folder with these files is another project: in a folder such as `external`, or unpacked beside the README of `beside`."""
     import re
 
-    return re.fullmatch(OF_OTHERS, os.path.basename(holder)) is not None and any(
-        each in BEGINNINGS for each in names
-    )
+    if not any(each.name in BEGINNINGS for each in listed):
+        return False
+    if beside is not None and any(os.path.isfile(os.path.join(beside, each)) for each in BEGINNINGS):
+        return True
+    return re.fullmatch(OF_OTHERS, os.path.basename(holder)) is not None
 
 
 def _is_regular(entry: os.DirEntry[str]) -> bool:

@@ -13,7 +13,7 @@ from telepathy_lint.facts import not_reached
 from telepathy_lint.facts.said_to_be_old import is_said_to_be_old
 from telepathy_lint.flow.bindings import dotted
 from telepathy_lint.flow.whole_project import Project, TooLargeError
-from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_OTHERS
+from telepathy_lint.knowledge.other_projects import BEGINNINGS, OF_ARCHIVES, OF_OTHERS
 from telepathy_lint.rule import Rule
 from telepathy_lint.settings import Settings
 from telepathy_lint.sites import File, Site
@@ -269,12 +269,20 @@ def _is_of_a_framework(name: str) -> bool:
 
 
 def _is_of_others(folders: list[str], project: Project) -> bool:
-    """Whether a file belongs to a project of its own, with a README or a distribution, in a folder for the code of others."""
+    """Whether a file belongs to a project of its own, with a README or a distribution, in a folder for the code of others.
+
+    The archive of a repository, unpacked beside the README of another one, is such a folder itself (`safe-rlhf-main`).
+    """
     return any(
-        re.fullmatch(OF_OTHERS, name)
-        and any(project.holds(os.path.join(project.root, *folders[: at + 2], each)) for each in BEGINNINGS)
-        for at, name in enumerate(folders[:-1])
+        (at > 0 and re.fullmatch(OF_OTHERS, folders[at - 1]) and _begins(folders[: at + 1], project))
+        or (name.lower().endswith(OF_ARCHIVES) and _begins(folders[: at + 1], project) and _begins([], project))
+        for at, name in enumerate(folders)
     )
+
+
+def _begins(folders: list[str], project: Project) -> bool:
+    """Whether a folder has a file with which a project begins."""
+    return any(project.holds(os.path.join(project.root, *folders, each)) for each in BEGINNINGS)
 
 
 def _is_from_elsewhere(folders: list[str], project: Project) -> bool:

@@ -10,6 +10,8 @@ THIRD_PARTY = frozenset({"third_party", "third-party", "3rdparty", "thirdparty",
 OF_OTHERS = r"(?i)(?:third[-_ ]?part(?:y|ies)|3rd[-_ ]?party|vendor(?:s|ed)?|externals?|extern|submodules?)(?:[-_](?:libs?|code|repos?|src))?"
 #: How all of these names begin.
 OF_OTHERS_BEGIN = ("third", "3rd", "vendor", "extern", "submodule")
+#: How the names of folders end that GitHub's archives of other repositories unpack to.
+OF_ARCHIVES = ("-main", "-master")
 #: Documents that say what a folder holds.
 READMES = ("README.md", "readme.md", "Readme.md", "README.rst")
 #: Files with which a project begins.

@@ -417,6 +417,18 @@ def test_another_project_is_linted_and_named(here: Path) -> None:
     assert told({}, discovery.others) == f"telepathy-lint: {note}"
 
 
+def test_the_archive_of_another_repository_is_named(here: Path) -> None:
+    """GitHub unpacks to `name-main`; where nothing stands around it, it is the project itself."""
+    make(here, "bench-main/README.md", "bench-main/run.py", "loose-main/run.py")
+    discovery = Discovery(Configs())
+    assert len(discovery.find(["."])) == 2
+    assert discovery.others == []
+    make(here, "README.md")
+    discovery = Discovery(Configs())
+    discovery.find(["."])
+    assert discovery.others == ["bench-main"]
+
+
 def test_the_repository_around_a_package_goes_with_it_where_it_is_the_librarys_own(here: Path) -> None:
     make(here, "fork/train.py", "mine/train.py")
     make(here, "fork/setup.py", text=_DECLARED)

@@ -1916,6 +1916,16 @@ CASES = {
         {**file(OLD_CALL), "README.md": "main.py (archived)\n"},
         {**file(OLD_CALL), "sub/main.py": "", "README.md": "main.py (archived)\n"},
     ),
+    "the archive of a repository beside a README": Case(
+        "TLP107",
+        {"esm-main/main.py": OLD_CALL, "esm-main/README.md": "", "README.md": ""},
+        {"esm-main/main.py": OLD_CALL, "README.md": ""},
+    ),
+    "the archive of a repository": Case(
+        "TLP107",
+        {"esm-master/main.py": OLD_CALL, "esm-master/setup.py": "", "README.md": ""},
+        {"esm-master/main.py": OLD_CALL, "esm-master/setup.py": ""},
+    ),
     "a script with requirements of its own": Case(
         "TLP404",
         {"train_ppo.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},
