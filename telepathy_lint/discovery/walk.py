@@ -11,8 +11,8 @@ from telepathy_lint.discovery.config import Config, Configs
 from telepathy_lint.hints import TYPE_CHECKING, NamedTuple
 from telepathy_lint.knowledge.other_projects import (
     BEGINNINGS,
-    OF_COPIES,
     OF_ARCHIVES,
+    OF_COPIES,
     OF_OTHERS,
     OF_OTHERS_BEGIN,
     THIRD_PARTY,

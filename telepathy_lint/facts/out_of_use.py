@@ -275,7 +275,11 @@ def _is_of_others(folders: list[str], project: Project) -> bool:
     """
     return any(
         (at > 0 and re.fullmatch(OF_OTHERS, folders[at - 1]) and _begins(folders[: at + 1], project))
-        or (name.lower().endswith(OF_ARCHIVES) and _begins(folders[: at + 1], project) and _begins([], project))
+        or (
+            name.lower().endswith(OF_ARCHIVES)
+            and _begins(folders[: at + 1], project)
+            and _begins([], project)
+        )
         for at, name in enumerate(folders)
     )
 
