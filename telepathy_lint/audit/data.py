@@ -251,6 +251,8 @@ class Model:
     layers: int | None = None
     #: (regime of the runtime's estimator, peak bytes of one sequence on one GPU).
     peaks: tuple[tuple[str, int], ...] = ()
+    #: The id on the hub that only differs by upper and lower case.
+    spelled: str | None = None
 
     @property
     def loaded(self) -> bool:

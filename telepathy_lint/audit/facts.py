@@ -272,7 +272,16 @@ def _model(
     from telepathy_runtime.models.registry import check_id
 
     status = check_id(model_id)
-    model = Model(model_id, status.status, status.canonical, status.nearest, mentions, loads, tokenizers)
+    model = Model(
+        model_id,
+        status.status,
+        status.canonical,
+        status.nearest,
+        mentions,
+        loads,
+        tokenizers,
+        spelled=status.spelled,
+    )
     spec = spec_of(model_id)
     if spec is None:
         return model

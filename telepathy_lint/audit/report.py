@@ -133,10 +133,9 @@ def _ids(audit: Audit) -> Iterator[Block]:
             where_chosen(model),
         )
     for model in groups.get("unknown", []):
-        same = [name for name in model.nearest if name.casefold() == model.model_id.casefold()]
         nearest = ", ".join(f"`{name}`" for name in model.nearest)
-        if same:
-            text = f"is spelled `{same[0]}` on the hub: the wrong case is cached as a second copy, and denied for a gated model"
+        if model.spelled is not None:
+            text = f"is spelled `{model.spelled}` on the hub: the wrong case is cached as a second copy, and denied for a gated model"
         else:
             text = f"does not exist on the hub{f'; nearest: {nearest}' if nearest else ''}"
         yield Statement("bad", f"`{model.model_id}` {text}", where_chosen(model))

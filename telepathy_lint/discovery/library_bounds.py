@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from telepathy_lint.hints import NamedTuple
-from telepathy_lint.knowledge.before_5 import LIMITED, NEVER, NEWEST_ON_PYTHON
+from telepathy_lint.knowledge.before_5 import LIMITED, NEVER, NEWEST_ON_PYTHON, NEWEST_WITH_TORCH
 from telepathy_lint.settings import LAST_OF_4, UNKNOWN_RELEASE
 from telepathy_lint.settings.installs import CLAUSE, newest_allowed
 from telepathy_lint.source.occurs import lower_case
@@ -171,6 +171,9 @@ def newest_transformers(bounds: Bounds) -> Version | None:
     python = bounds.get("python")
     if python is not None and python <= max(NEWEST_ON_PYTHON):
         ends.append(NEWEST_ON_PYTHON.get(python, min(NEWEST_ON_PYTHON.values())))
+    torch = bounds.get("torch")
+    if torch is not None:
+        ends += [newest for since, newest in NEWEST_WITH_TORCH.items() if torch < since]
     return min(ends, default=None)
 
 

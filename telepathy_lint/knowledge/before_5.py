@@ -54,3 +54,5 @@ NEWEST_ON_PYTHON: Mapping[tuple[int, int], tuple[int, int]] = {
     (3, 9): (4, 57),
     (3, 10): (5, 20),
 }
+#: torch -> the newest release of transformers that runs with older ones; later releases then switch off all of their models.
+NEWEST_WITH_TORCH: Mapping[tuple[int, int], tuple[int, int]] = {(2, 1): (4, 51)}

@@ -58,8 +58,8 @@ class UnknownModelId(Rule):
             status = status_of(str(value.data))
             if status.status != "unknown":
                 continue
-            if other_case(str(value.data)) is not None:
-                detail = f"{value.data!r} is spelled {other_case(str(value.data))!r} on the hub"
+            if status.spelled is not None:
+                detail = f"{value.data!r} is spelled {status.spelled!r} on the hub"
             elif status.nearest:
                 detail = f"{value.data!r} does not exist; nearest: {', '.join(status.nearest[:2])}"
             else:
@@ -69,21 +69,13 @@ class UnknownModelId(Rule):
     def matters(self, site: Site, settings: Settings) -> bool:
         if site.kind == "identifier" and not is_bare(site) and _is_looked_up(site):
             return False
-        names = [str(value.data) for _, value in literal_ids(site)]
-        gone = any(status_of(each).status == "unknown" and other_case(each) is None for each in names)
+        found = [status_of(str(value.data)) for _, value in literal_ids(site)]
+        gone = any(each.status == "unknown" and each.spelled is None for each in found)
         return (gone or is_bare(site)) and not is_of_a_test(site)  # tests often make names up
 
     def repair(self, site: Site, node: ast.AST, value: Value) -> Repair | None:
-        name = other_case(str(value.data))
+        name = status_of(str(value.data)).spelled
         return id_repair(site, node, value, name) if name is not None else None
-
-
-def other_case(model_id: str) -> str | None:
-    """The existing id that differs only in upper and lower case."""
-    status = status_of(model_id)
-    if status.status != "unknown":
-        return None
-    return next((name for name in status.nearest if name.casefold() == model_id.casefold()), None)
 
 
 def _is_looked_up(site: Site) -> bool:

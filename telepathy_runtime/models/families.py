@@ -92,6 +92,9 @@ class IdStatus(NamedTuple):
     status: Literal["known", "renamed", "unknown", "outside"]
     canonical: str | None  # present id, if it exists
     nearest: tuple[str, ...] = ()  # if it does not exist: existing ids, nearest first
+    spelled: str | None = (
+        None  # the present id whose name, or old name, only differs by upper and lower case; the hub finds it
+    )
 
 
 @cache
@@ -121,7 +124,9 @@ def check_id(model_id: str, known: Sequence[Family] | None = None) -> IdStatus:
         if family.claims(model_id):
             names = [*sorted(family.members), *(old for old, _ in family.renamed)]
             near = [canonical_id(name, known) or name for name in nearest_ids(model_id, names)]
-            return IdStatus(model_id, "unknown", None, tuple(dict.fromkeys(near)))
+            same = (name for name in names if name.casefold() == model_id.casefold())
+            spelled = next((canonical_id(name, known) for name in same), None)
+            return IdStatus(model_id, "unknown", None, tuple(dict.fromkeys(near)), spelled)
     return IdStatus(model_id, "outside", None)
 
 

@@ -238,6 +238,8 @@ def test_requirements_that_leave_out_transformers_5(requirement: str, below: boo
         ({"requirements.txt": "torch\n", "README.md": "pip install torch==2.2.0"}, (4, 999)),
         ({"requirements.txt": "torch==2.2.0\n", "requirements_new.txt": "torch==2.6\n"}, None),
         ({"requirements.txt": "torch==2.2.0\ntransformers>=4.40"}, (4, 999)),
+        ({"requirements.txt": "torch==2.0.1\ntransformers\n"}, (4, 51)),
+        ({"requirements.txt": "torch==2.1.0\ntransformers\n"}, (4, 999)),
         ({"requirements.txt": "torch==2.2.0\ntransformers==4.40.1"}, (4, 40)),
         ({"requirements.txt": "torch==2.2.0\ntransformers==5.0.0"}, (5, 0)),
         ({"pyproject.toml": '[project]\ndependencies = ["transformers>=4.40", "torch==2.2.0"]\n'}, (4, 999)),

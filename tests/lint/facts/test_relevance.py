@@ -1926,6 +1926,11 @@ CASES = {
         {"esm-master/main.py": OLD_CALL, "esm-master/setup.py": "", "README.md": ""},
         {"esm-master/main.py": OLD_CALL, "esm-master/setup.py": ""},
     ),
+    "an old name in other letter case, which the hub finds": Case(
+        "TLP301",
+        {**file(f"{HEAD}AutoTokenizer.from_pretrained('meta-llama/meta-Llama-3.1-8B')\n"), "README.md": ""},
+        {**file(f"{HEAD}AutoTokenizer.from_pretrained('meta-llama/meta-Llama-3.2-8B')\n"), "README.md": ""},
+    ),
     "a script with requirements of its own": Case(
         "TLP404",
         {"train_ppo.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},

@@ -174,6 +174,20 @@ def test_llama_31_was_renamed() -> None:
     assert (status.status, status.canonical) == ("renamed", "meta-llama/Llama-3.1-70B-Instruct")
 
 
+@pytest.mark.parametrize(
+    ("name", "spelled"),
+    [
+        ("meta-llama/meta-Llama-3.1-8B-Instruct", "meta-llama/Llama-3.1-8B-Instruct"),
+        ("qwen/Qwen2.5-3B", "Qwen/Qwen2.5-3B"),
+        ("meta-llama/Llama-3.2-8B", None),
+    ],
+)
+def test_the_hub_finds_names_in_other_letter_case(name: str, spelled: str | None) -> None:
+    """Old names, too, whose present name it then gives."""
+    status = registry.check_id(name)
+    assert (status.status, status.spelled) == ("unknown", spelled)
+
+
 def test_llama_30_was_not_renamed() -> None:
     assert registry.check_id("meta-llama/Meta-Llama-3-8B").status == "known"
     assert registry.check_id("meta-llama/Llama-3-8B").status == "unknown"
