@@ -31,6 +31,8 @@ _OF_OTHERS = (
 """The names of their sizes."""
 _EVEN = ("phi", "stablelm")
 """Those whose share must be an even number of a head's; the others round up."""
+_OWN_WIDTH = ("stablelm", "gpt_neox")
+"""Those whose heads always share the hidden size, whatever width of a head the config gives."""
 _ONE_WIDTH = ("llama", "gemma2", "gemma3_text", "gpt_neox", "gpt2", "gptj", "opt", "stablelm")
 """Those whose heads must divide the hidden size, also where the config gives the width of a head."""
 _LAYER_TYPES = (
@@ -155,6 +157,9 @@ _SIZES = (
 _NO_NULL = {
     "head_dim": ("gemma", "gemma2", "gemma3_text", "qwen2", "qwen3", "phi", "phi3"),
     "num_key_value_heads": ("mistral", "gemma", "gemma2", "gemma3_text"),
+    "attention_dropout": (*WHOLE, *SHARES, "opt"),
+    "layer_norm_eps": ("cohere", "cohere2"),
+    "logit_scale": ("cohere", "cohere2"),
 }
 """Those in which a number may be left out, but not be null."""
 
@@ -163,6 +168,9 @@ def _sizes(kind: str, text: Mapping[str, Any]) -> Iterator[str]:
     for name, kinds in _NO_NULL.items():
         if kind in kinds and name in text and text[name] is None:
             yield f"{name} must not be null; leave it out for its default"
+    scale = text.get("query_pre_attn_scalar", 1)
+    if kind in ("gemma2", "gemma3_text") and isinstance(scale, (int, float)) and scale <= 0:
+        yield f"query_pre_attn_scalar must be a positive integer, not {scale!r}"
     for names in _SIZES:
         bad = [each for each in names if isinstance(text.get(each), int) and text[each] < 1]
         if bad:
@@ -190,7 +198,9 @@ def _heads(kind: str, fields: Mapping[str, Any]) -> Iterator[str]:
         yield f"num_attention_heads {heads} must be a multiple of num_key_value_heads {kv}"
     if kind in _ONE_WIDTH and heads and hidden % heads:
         yield f"the hidden size {hidden} must be a multiple of the number of heads {heads}"
-    if kind == "stablelm" and heads and fields["head_dim"] != hidden // heads:
+    if heads and hidden < heads and not fields["head_dim"]:
+        yield f"the hidden size {hidden} must be at least the number of heads {heads}"
+    if kind in _OWN_WIDTH and heads and fields["head_dim"] != hidden // heads:
         yield f"head_dim must be {hidden // heads}, the hidden size for each head, not {fields['head_dim']}"
     if kind == "olmoe" and heads * fields["head_dim"] != hidden:
         yield f"the hidden size {hidden} must be that of all heads together, {heads * fields['head_dim']}"
@@ -246,34 +256,80 @@ def _rotation(kind: str, text: Mapping[str, Any], fields: Mapping[str, Any]) -> 
         if turned % 2:
             yield f"rotary_dim must be even, not {turned}"
     if kind not in (*WHOLE, *SHARES):
+        # They do not rotate, but their config classes check what they are given.
+        for rope in rotations(text):
+            yield from _needs(_kind_of(rope), rope)
         return
+    for name in _SHARE_OF.get(kind, ()):
+        if name in text and text[name] is None:
+            yield f"{name} must not be null; leave it out for its default"
     share = fields.get("rotated") or SHARES.get(kind, 1.0)
-    for rope in rotations(text):
-        name = rope.get("rope_type", rope.get("type", "default"))
-        known = (
-            _OF_PHI3
-            if kind == "phi3"
-            else tuple(each for each in _ROTATIONS if each != "mrope" or kind in _MROPE)
-        )
-        if name not in known:
-            yield f"{name!r} is no kind of rotation of {kind}; known: {', '.join(known)}"
-            return
-        lacks = [
-            key for key in _ROTATIONS[name] if rope.get(key) is None and (kind, name) != ("phi3", "yarn")
-        ]
-        if lacks:
-            yield f"the rotation {name!r} needs {' and '.join(lacks)}"
-        given = rope.get("partial_rotary_factor", text.get("partial_rotary_factor"))
-        if kind in WHOLE and given not in (None, 1) and name not in ("default", "mrope", "proportional"):
-            yield f"partial_rotary_factor {given} with the rotation {name!r}: its heads are rotated whole"
     turned = int(width * share) if kind in SHARES else width
+    for rope in rotations(text):
+        yield from _one_rotation(kind, rope, text, turned)
     # A single number takes part by broadcasting.
     if turned % 2 and (turned == width or (kind in _EVEN and turned > 1)):
         yield f"the rotated part of a head must be an even number, not {turned} of {width}"
 
 
+_SHARE_OF = {
+    "phi": ("partial_rotary_factor",),
+    "phi3": ("partial_rotary_factor",),
+    "gpt_neox": ("rotary_pct",),
+}
+"""Those in which the share may be left out, but not be null."""
+
+
+def _kind_of(rope: Mapping[str, Any]) -> Any:
+    return rope.get("rope_type", rope.get("type", "default"))
+
+
+def _one_rotation(kind: str, rope: Mapping[str, Any], text: Mapping[str, Any], turned: int) -> Iterator[str]:
+    """The problems of one rotation of `turned` numbers of a head."""
+    name = _kind_of(rope)
+    known = (
+        _OF_PHI3
+        if kind == "phi3"
+        else tuple(each for each in _ROTATIONS if each != "mrope" or kind in _MROPE)
+    )
+    if name not in known:
+        yield f"{name!r} is no kind of rotation of {kind}; known: {', '.join(known)}"
+        return
+    if (kind, name) == ("phi3", "yarn"):
+        name = "longrope"  # as its config class reads it
+    yield from _needs(name, rope)
+    theta = rope.get("rope_theta", text.get("rope_theta", 1))
+    if type(theta) not in (int, float):
+        yield f"rope_theta must be a number, not {theta!r}; leave it out for its default"
+    given = rope.get("partial_rotary_factor", text.get("partial_rotary_factor"))
+    if kind in WHOLE and given not in (None, 1) and name not in ("default", "mrope", "proportional"):
+        yield f"partial_rotary_factor {given} with the rotation {name!r}: its heads are rotated whole"
+    if name == "dynamic" and turned == 2:
+        yield "the rotation 'dynamic' needs more than two rotated numbers of a head"
+    for factors in ("short_factor", "long_factor"):
+        each = rope.get(factors)
+        if name in ("longrope", "su") and isinstance(each, list) and len(each) != turned // 2:
+            yield f"{factors} must have {turned // 2} numbers, half of those that are rotated, not {len(each)}"
+
+
+def _needs(name: Any, rope: Mapping[str, Any]) -> Iterator[str]:
+    """What a rotation of this kind lacks, or has in another form than numbers."""
+    wanted = _ROTATIONS.get(name, ()) if isinstance(name, str) else ()
+    lacks = [key for key in wanted if rope.get(key) is None]
+    if lacks:
+        yield f"the rotation {name!r} needs {' and '.join(lacks)}"
+    for key in wanted:
+        if key.endswith("_factor") and key.startswith(("short", "long")):
+            continue
+        if type(rope.get(key, 1)) not in (int, float):
+            yield f"the rotation {name!r} needs a number as {key}, not {rope[key]!r}"
+    before = rope.get("original_max_position_embeddings", 1)
+    if name == "yarn" and (type(before) is not int or before < 1):
+        yield f"original_max_position_embeddings must be a positive integer, not {before!r}"
+
+
 def _activation(text: Mapping[str, Any]) -> Iterator[str]:
     for name in ("hidden_activation", "activation_function", "hidden_act"):
         given = text.get(name)
-        if given is not None and given not in ACTIVATIONS:
+        if given is not None and (not isinstance(given, str) or given not in ACTIVATIONS):
             yield f"{name} {given!r} is no activation; known: {', '.join(sorted(ACTIVATIONS))}"
