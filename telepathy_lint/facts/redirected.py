@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Sequence
 
+from telepathy_lint.facts.out_of_use import is_bare
 from telepathy_lint.flow.whole_project import Project
 from telepathy_lint.sites import Site
 from telepathy_lint.source.occurs import occurs
@@ -25,6 +26,11 @@ _OFFLINE_WORDS = (
 #: A script or a settings file that sets the client to work offline.
 _SET_OFFLINE = (
     rb"(?:HF_HUB|TRANSFORMERS|HF_DATASETS)_OFFLINE[\"']?\s*[=:]\s*[\"']?(?:1|[tT]rue|TRUE|[yY]es|on\b|ON\b)"
+)
+#: Code that loads something by an id, or may hand the id to code that does.
+_LOADS = (
+    r"from_pretrained|pipeline|SentenceTransformer|\bLLM\b|(?<!json\.)(?<!yaml\.)(?<!pickle\.)(?<!np\.)[lL]oad"
+    r"|[tT]okenizer|\bHf|\bhf_|[hH]ub|subprocess|%run|!python"
 )
 #: What stands before, and behind, a name that is compared or looked up.
 _COMPARES, _COMPARED = r"(?:[=!]=| in|[\w)\]]\[)\Z", ("==", "!=", "in ", ":")
@@ -52,6 +58,13 @@ def is_an_alias(site: Site, names: Sequence[tuple[str, str]]) -> bool:
         ("beside", holder), lambda: {each.value for each in given if isinstance(each, ast.Constant)}
     )
     return bool(names) and all(new in beside for _, new in names)
+
+
+def only_names_results(site: Site) -> bool:
+    """Whether a notebook of a project, which no other file imports, writes ids without loading anything by them."""
+    if not site.source.path.endswith(".ipynb") or is_bare(site):
+        return False
+    return re.search(_LOADS, site.source.text) is None
 
 
 def is_only_looked_up(node: ast.Dict, site: Site) -> bool:

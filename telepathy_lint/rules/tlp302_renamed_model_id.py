@@ -3,7 +3,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from telepathy_lint.facts.redirected import is_an_alias, is_redirected
+from telepathy_lint.facts.redirected import is_an_alias, is_redirected, only_names_results
 from telepathy_lint.findings.change import Repair
 from telepathy_lint.findings.finding import Finding
 from telepathy_lint.fixes.model_ids import id_repair, literal_ids
@@ -22,6 +22,7 @@ class RenamedModelId(Rule):
     Unless strict, the rule leaves out ids that the project only uses with the hub, which redirects them. It reports them where
     redirects do not help: a file of the project works offline or looks into the cache, or compares or looks up the old name
     while the project also has the new one. An old id in a list of aliases is meant, and so is one beside the present one, in a call or in a dict that no loop goes through.
+    In a project's notebook that loads nothing, an id only names results.
 
     Bad:
 
@@ -55,7 +56,7 @@ class RenamedModelId(Rule):
 
     def matters(self, site: Site, settings: Settings) -> bool:
         names = [(str(value.data), name) for _, value, name in _renamed(site)]
-        if site.kind == "identifier" and is_an_alias(site, names):
+        if site.kind == "identifier" and (is_an_alias(site, names) or only_names_results(site)):
             return False
         return not is_redirected(site, names)
 

@@ -1931,6 +1931,12 @@ CASES = {
         {**file(f"{HEAD}AutoTokenizer.from_pretrained('meta-llama/meta-Llama-3.1-8B')\n"), "README.md": ""},
         {**file(f"{HEAD}AutoTokenizer.from_pretrained('meta-llama/meta-Llama-3.2-8B')\n"), "README.md": ""},
     ),
+    "an old name in a notebook that loads nothing": Case(
+        "TLP302",
+        {"plot.ipynb": cells(f"MODEL_RENAME = {{'{OLD_ID}': 'Llama 8B'}}\nprint(MODEL_RENAME['{OLD_ID}'])\n"), "other.py": "name = 'meta-llama/Llama-3.1-8B'\n", "README.md": ""},
+        {"plot.ipynb": cells(f"MODEL_RENAME = {{'{OLD_ID}': 'Llama 8B'}}\nprint(MODEL_RENAME['{OLD_ID}'])\nmodel = load_model(name)\n"), "other.py": "name = 'meta-llama/Llama-3.1-8B'\n", "README.md": ""},
+        "plot.ipynb",
+    ),
     "a script with requirements of its own": Case(
         "TLP404",
         {"train_ppo.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},
