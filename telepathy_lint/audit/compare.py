@@ -61,7 +61,7 @@ def read(path: str) -> dict[str, float]:
             document = json.load(file)
     except OSError as error:
         raise NoAuditError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise NoAuditError(f"{path}: not valid JSON: {error}") from error
     found = document.get("measures") if isinstance(document, dict) and document.get("schema") == 1 else None
     if not isinstance(found, dict) or not all(isinstance(value, (int, float)) for value in found.values()):

@@ -168,6 +168,8 @@ def header(file: Path) -> dict[str, Tensor]:
         text = stream.read(length)
     try:
         content = json.loads(text)
+        if not isinstance(content, dict):
+            raise ValueError("it is no JSON object")
         found = {
             name: Tensor(entry["dtype"], _shape(entry["shape"]))
             for name, entry in content.items()
@@ -176,7 +178,7 @@ def header(file: Path) -> dict[str, Tensor]:
         end = max(
             (entry["data_offsets"][1] for name, entry in content.items() if name != "__metadata__"), default=0
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UnreadableError(f"{file} has a damaged header: {error}") from error
     if 8 + length + end > size:
         raise UnreadableError(f"{file} is truncated: it has {size} of {8 + length + end} bytes")
@@ -214,7 +216,7 @@ def config(directory: Path) -> dict[str, Any] | None:
 def _json(file: Path) -> dict[str, Any]:
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnreadableError(f"{file} is not JSON: {error}") from error
     if not isinstance(content, dict):
         raise UnreadableError(f"{file} does not contain a JSON object")

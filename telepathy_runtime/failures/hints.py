@@ -89,7 +89,7 @@ def of_an_adapter(failure: Failure, found: LoadError) -> LoadError:
         return found
     try:
         base = json.loads(file.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return found
     if not isinstance(base, str) or isinstance(found, errors.ArgumentError):
         return found

@@ -84,7 +84,7 @@ def adapter_config(name: str, revision: str | None, keywords: Mapping[str, Any])
             return None  # loading it raises the same error, which is explained there
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

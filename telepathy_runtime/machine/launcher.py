@@ -172,6 +172,6 @@ def zero_stage_of_file(path: str) -> int | None:
 
     try:
         stage = json.loads(Path(path).read_text(encoding="utf-8"))["zero_optimization"]["stage"]
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
     return stage if isinstance(stage, int) else None

@@ -74,7 +74,7 @@ def read(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             continue
         try:
             record = json.loads(line)
-        except json.JSONDecodeError as error:
+        except (ValueError, RecursionError) as error:
             raise LogError(f"{path}:{number}: not JSON: {error}") from error
         if not isinstance(record, dict) or record.get("schema") != 1:
             raise LogError(f"{path}:{number}: not a memory record of schema 1")

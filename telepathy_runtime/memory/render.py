@@ -87,9 +87,12 @@ def estimate_text(result: Estimate, cards: Sequence[Gpu], reserve: float) -> str
 
 
 def _with_bars(rows: Sequence[tuple[str, str, str, str]]) -> str:
-    text = table(("at the peak", "bytes", "share"), [row[:3] for row in rows]).splitlines()
+    """The components with a bar for each; narrow terminals break the bars, not the table."""
+    cells = [("at the peak", "bytes", "share"), *(row[:3] for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    head, line, *body = _lines(cells, range(3), widths, 1)
     return "\n".join(
-        [*text[:2], *(f"{line}  {row[3]}".rstrip() for line, row in zip(text[2:], rows, strict=True))]
+        [head, line, *(f"{text}  {row[3]}".rstrip() for text, row in zip(body, rows, strict=True))]
     )
 
 

@@ -97,6 +97,10 @@ def _head_rows(config: Config) -> int | None:
     raise UnknownOptionError(f"architectures: the head of {name} is not modelled")
 
 
+_TOO_LARGE = 2**31
+"""No dimension of a tensor is so large; a product of a few would be more than PyTorch can count."""
+
+
 class _Strict:
     """Reads keys of a config; a missing dimension is an error that names it."""
 
@@ -106,8 +110,10 @@ class _Strict:
     def count(self, key: str, least: int = 1) -> int:
         """A dimension: present, an integer, and at least `least`."""
         value = self._config.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        if not isinstance(value, int) or isinstance(value, bool) or not least <= value < _TOO_LARGE:
             wanted = "a positive integer" if least else "an integer of at least 0"
+            if isinstance(value, int) and value >= _TOO_LARGE:
+                wanted = "an integer below 2^31"
             raise ConfigError(f"config.json: {key} must be {wanted}, not {value!r}")
         return value
 

@@ -43,7 +43,7 @@ def fetch_config(model_id: str) -> dict[str, Any]:
         raise UnknownModelError(
             f"{endpoint} cannot be reached: {reason}; try again without --online"
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UnknownModelError(f"{address} holds no JSON: {error}") from error
     if not isinstance(config, dict):
         raise UnknownModelError(f"{address} does not contain a JSON object")

@@ -181,7 +181,7 @@ def _gguf(file: Path, model_id: str) -> ModelSpec:
 def _json(file: Path) -> dict[str, Any]:
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{file}: not valid JSON: {error}") from error
     if not isinstance(config, dict):
         raise ConfigError(f"{file}: a config.json must contain a JSON object")

@@ -241,6 +241,14 @@ def test_what_cannot_be_done_is_said(
     assert capsys.readouterr().err.startswith("telepathy-lint: error: ")
 
 
+def test_a_document_that_is_nested_too_deeply_is_no_audit(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    assert run(["audit", "--isolated", str(project), "--against", str(tmp_path / "deep.json")]) == 2
+    assert "deep.json: not valid JSON" in capsys.readouterr().err
+
+
 def test_a_template_of_a_script_is_a_problem_of_its_own(project: Path) -> None:
     (project / "template.py").write_text('{% if x %}\nMODEL = "Qwen/Qwen2.5-3B"\n{% endif %}\n')
     assert [path for path, _ in audited(project).problems] == ["broken.py", "template.py"]

@@ -514,3 +514,12 @@ def test_adapters_of_bert_are_counted(capsys: pytest.CaptureFixture[str]) -> Non
         capsys, "estimate", "google-bert/bert-base-uncased", "--regime", "lora", "--seq-len", "64"
     )
     assert code == 0 and "traced" not in out and "at least" not in out
+
+
+def test_a_narrow_terminal_breaks_no_table_of_an_estimate(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(render, "width", lambda: 10)
+    code, out, err = run(capsys, "estimate", "Qwen/Qwen2.5-0.5B", "--regime", "full", "--batch", "9" * 40)
+    assert (code, err) == (1, "")  # it fits no GPU
+    assert len([line for line in out.splitlines() if "█" in line]) == 2
