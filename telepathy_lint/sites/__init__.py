@@ -66,6 +66,6 @@ def scan(source: Source, settings: Settings | None = None, modules: Modules | No
     # The loader's module name is searched for, because some of its functions have common names, such as
     # `load`.
     loading = (*LOAD_WORDS, DECODING_WORD, COMPANION, *settings.loading_words)
-    if not beside and not words.has(*loading) and not may_migrate(source.text):
+    if not beside and not words.has(*loading) and not may_migrate(words):
         return Scan(source, None)
     return Scan(source, File(source, settings, modules, words))

@@ -22,9 +22,18 @@ DECODING_WORD = "do_sample"
 
 #: Parts of names of which transformers 5 or trl removed something, in files that may load nothing.
 MIGRATION_STEMS = (
-    "Train", "SFTConfig", "DPOConfig", "GRPOConfig", "encode_plus", "apply_chat_template", "AdamW", "FeatureExtractor", "import TF",
+    "SFTConfig", "DPOConfig", "GRPOConfig", "encode_plus", "apply_chat_template", "AdamW", "FeatureExtractor", "import TF",
     ", TF", "Flax", "_legacy_cache", "LogitsWarper", "FlashAttention2", "SdpaAttention", "WholeWordMask", "pytorch_utils",
     "transformers.deepspeed", "attn_mask_utils", "load_sharded", "SparseTop2", "int8_training", "_telemetry", "_torch_tpu",
+)  # fmt: skip
+
+#: A part of the names of trainers and their configs. Most names with it are those of models (`PreTrainedModel`), of which these are gone.
+_TRAIN, _PRETRAIN = "Train", "PreTrain"
+PRETRAINED_GONE = (
+    "DetaPreTrain", "EfficientFormerPreTrain", "ErnieMPreTrain", "GPTSanJapanesePreTrain", "GraphormerPreTrain", "JukeboxPreTrain",
+    "MCTCTPreTrain", "MegaPreTrain", "NatPreTrain", "NezhaForPreTrain", "NezhaPreTrain", "OpenLlamaPreTrain", "QDQBertPreTrain",
+    "RealmPreTrain", "RetriBertPreTrain", "Speech2Text2PreTrain", "TrajectoryTransformerPreTrain", "TransfoXLPreTrain", "TvltForPreTrain",
+    "TvltPreTrain", "VanPreTrain", "ViTHybridPreTrain", "XLMProphetNetPreTrain", "PreTrainedModelWrapper",
 )  # fmt: skip
 
 #: A string or comment; an unterminated quote ends at the end of the line, as in Python's tokenizer.
@@ -39,6 +48,7 @@ _QUIET = re.compile(
 
 _CACHE_VARIABLES = tuple(name.encode() for name in CACHE_VARIABLES)
 _MIGRATION_STEMS = tuple(stem.encode() for stem in MIGRATION_STEMS)
+_PRETRAINED_GONE = tuple(name.encode() for name in PRETRAINED_GONE)
 _ID_PREFIXES = tuple(prefix.encode() for prefix in ID_PREFIXES)
 #: The ends of the prefixes, with fewer variants: for most files, searching for these is enough.
 _ID_ENDS = ("lama/", "istralai/", "wen/")
@@ -56,10 +66,19 @@ def may_matter(data: bytes, words: tuple[str, ...] = ()) -> bool:
         or (b"telepathy_runtime" in data and b"load" in data)
         or (b"environ" in data and any(name in data for name in _CACHE_VARIABLES))
         or b"do_sample" in data
-        or ((b"transformers" in data or b"trl" in data) and any(stem in data for stem in _MIGRATION_STEMS))
+        or (
+            (b"transformers" in data or b"trl" in data)
+            and (any(stem in data for stem in _MIGRATION_STEMS) or _may_train(data))
+        )
         or (any(end in data for end in _ID_END_BYTES) and any(prefix in data for prefix in _ID_PREFIXES))
         or any(word.encode() in data for word in words)
     )
+
+
+def _may_train(data: bytes) -> bool:
+    """Whether "Train" stands somewhere else than in the names of models that there still are; counting takes a hundredth of a parse."""
+    number = data.count(b"Train")
+    return number > data.count(b"PreTrain") or (number > 0 and any(name in data for name in _PRETRAINED_GONE))
 
 
 def may_name_rules(data: bytes) -> bool:
@@ -74,9 +93,19 @@ def may_set_cache(text: str) -> bool:
     return "environ" in text and any(name in text for name in CACHE_VARIABLES)
 
 
-def may_migrate(text: str) -> bool:
-    """Whether the file may use something of transformers or trl that a later release removed."""
-    return ("transformers" in text or "trl" in text) and any(stem in text for stem in MIGRATION_STEMS)
+def may_migrate(words: CodeWords) -> bool:
+    """Whether a file's code may use something of transformers or trl that a later release removed."""
+    text = words.text
+    if "transformers" not in text and "trl" not in text:
+        return False
+    if words.has(*MIGRATION_STEMS, whole=False):
+        return True
+    trains = any(
+        not text.startswith(_PRETRAIN, max(offset - len(_PRETRAIN) + len(_TRAIN), 0))
+        and words.in_code(offset)
+        for offset in words.find(_TRAIN, whole=False)
+    )
+    return trains or words.has(*PRETRAINED_GONE, whole=False)
 
 
 def ids_in(text: str) -> Iterator[int]:
@@ -103,7 +132,7 @@ class CodeWords:
     """
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self.text = text
         self._quiet = _QUIET.finditer(text)
         self._starts: list[int] = []
         self._ends: list[int] = []
@@ -115,11 +144,11 @@ class CodeWords:
         while self._seen < offset:
             match = next(self._quiet, None)
             if match is None:
-                self._seen = len(self._text)
+                self._seen = len(self.text)
                 break
             start = self._seen = match.start()
             # An f-string may contain code, so it is not hidden.
-            if self._text[start - 1 : start] not in _FORMATS or not _is_formatted(self._text, start):
+            if self.text[start - 1 : start] not in _FORMATS or not _is_formatted(self.text, start):
                 self._starts.append(start)
                 self._ends.append(match.end())
         return bisect_right(self._starts, offset) - 1
@@ -131,7 +160,7 @@ class CodeWords:
     def in_string(self, offset: int) -> bool:
         """Whether the position is inside a string, and not in a comment."""
         index = self._before(offset)
-        return not self.in_code(offset) and self._text[self._starts[index]] != "#"
+        return not self.in_code(offset) and self.text[self._starts[index]] != "#"
 
     def has(self, *words: str, whole: bool = True) -> bool:
         """Whether one of the words occurs in code, by default as a whole word."""
@@ -143,7 +172,7 @@ class CodeWords:
             return [offset for word in words for offset in self.find(word, whole=whole)]
         key = words[0], whole
         if key not in self._found:
-            self._found[key] = find_words(self._text, words[0], whole=whole)
+            self._found[key] = find_words(self.text, words[0], whole=whole)
         return self._found[key]
 
 
