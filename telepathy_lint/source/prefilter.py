@@ -35,6 +35,7 @@ PRETRAINED_GONE = (
     "RealmPreTrain", "RetriBertPreTrain", "Speech2Text2PreTrain", "TrajectoryTransformerPreTrain", "TransfoXLPreTrain", "TvltForPreTrain",
     "TvltPreTrain", "VanPreTrain", "ViTHybridPreTrain", "XLMProphetNetPreTrain", "PreTrainedModelWrapper",
 )  # fmt: skip
+_WRAPPER = PRETRAINED_GONE[-1]
 
 #: A string or comment; an unterminated quote ends at the end of the line, as in Python's tokenizer.
 _QUIET = re.compile(
@@ -100,12 +101,22 @@ def may_migrate(words: CodeWords) -> bool:
         return False
     if words.has(*MIGRATION_STEMS, whole=False):
         return True
-    trains = any(
-        not text.startswith(_PRETRAIN, max(offset - len(_PRETRAIN) + len(_TRAIN), 0))
-        and words.in_code(offset)
+    return any(
+        words.in_code(offset)
         for offset in words.find(_TRAIN, whole=False)
+        if not _is_of_a_model(text, offset)
     )
-    return trains or words.has(*PRETRAINED_GONE, whole=False)
+
+
+def _is_of_a_model(text: str, offset: int) -> bool:
+    """Whether "Train" at an offset belongs to the name of a model that there still is."""
+    start = offset - len(_PRETRAIN) + len(_TRAIN)
+    if start < 0 or not text.startswith(_PRETRAIN, start):
+        return False
+    while start and _is_word(text[start - 1]):
+        start -= 1
+    name = text[start : offset + len(_WRAPPER)]
+    return not name.startswith(PRETRAINED_GONE) and _WRAPPER not in name
 
 
 def ids_in(text: str) -> Iterator[int]:
