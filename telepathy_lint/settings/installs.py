@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from telepathy_lint.hints import NamedTuple
 from telepathy_lint.settings import LAST_OF_4, Settings
@@ -27,6 +28,9 @@ _REQUIREMENT = (
     r"|/transformers(?:(?:\.git)?@|/archive/(?:refs/tags/)?)v?(?P<tag>\d{1,9}(?:\.\d{1,9})+)"
     r"|(?:^|[/ \t])transformers-(?P<wheel>\d{1,9}(?:\.\d{1,9})+)-py\d[\w.-]*\.whl"
 )
+#: The other libraries of which releases removed something, and a requirement of one with an end or a lowest release.
+_OTHERS = (b"trl", b"peft", b"accelerate")
+_OTHER_REQUIREMENT = r"(?i)(?<![\w./-])(?P<name>trl|peft|accelerate)(?:\[[\w, -]*\])?[ \t]*(?P<clauses>(?:,?[ \t]*(?:===?|~=|>=?|<=?|!=)[ \t]*v?\d[\d.*]*)+)"
 #: A release of transformers that git checks out: in its folder, or when the repository is cloned.
 _TAG = r"(?:tags/)?v?(\d{1,9}(?:\.\d{1,9})+)(?![\w.-])"
 _CHECKED_OUT = (
@@ -121,17 +125,39 @@ def asked_in(data: bytes, run: bool = False) -> list[Asked]:
 
     With `run`, only commands that Python code runs, and those in comments of their own, count.
     """
-    found: list[Asked] = []
-    at = data.find(_INSTALL) if b"transformers" in data else -1
+    if b"transformers" not in data:
+        return []
+    return [
+        asked
+        for rest in _commands(data, run)
+        for each in re.finditer(_REQUIREMENT, rest)
+        if (asked := _asked(each)) is not None
+    ]
+
+
+def _commands(data: bytes, run: bool) -> Iterator[str]:
+    """What follows `pip install` in the commands of a text, each on one line."""
+    at = data.find(_INSTALL)
     while at >= 0:
         end = at + len(_INSTALL)
         if re.search(_PIP, data[max(at - 20, 0) : at]) is not None and _counts(data, at, run):
             rest = data[end : end + (_MOST_OF_A_CALL if run else _MOST_OF_A_COMMAND)].decode(
                 "utf-8", "replace"
             )
-            rest = _one_line(re.sub(_NEXT_ARGUMENT, r"\1 ", rest) if run else rest)
-            found += filter(None, map(_asked, re.finditer(_REQUIREMENT, rest)))
+            yield _one_line(re.sub(_NEXT_ARGUMENT, r"\1 ", rest) if run else rest)
         at = data.find(_INSTALL, end)
+
+
+def _others_asked_in(data: bytes, run: bool) -> dict[str, tuple[int, int]]:
+    """The newest releases of other libraries that the commands of a text allow, for those with an end."""
+    if not any(name in data for name in _OTHERS) or _INSTALL not in data:
+        return {}
+    found: dict[str, tuple[int, int]] = {}
+    for rest in _commands(data, run):
+        for each in re.finditer(_OTHER_REQUIREMENT, rest):
+            newest = newest_allowed(each["clauses"])
+            if newest is not None:
+                found[each["name"].lower()] = max(newest, found.get(each["name"].lower(), newest))
     return found
 
 
@@ -200,6 +226,9 @@ def at_its_release(settings: Settings, data: bytes, notebook: bool) -> Settings:
     """
     if settings.target_is_stated:
         return settings
+    others = _others_asked_in(data, run=not notebook)
+    if others:
+        settings = settings._replace(newest_others=tuple({**dict(settings.newest_others), **others}.items()))
     pins = [each for each in asked_in(data, run=not notebook) if each.pinned and each.numbers >= (2,)]
     if not pins:
         return settings

@@ -1937,6 +1937,16 @@ CASES = {
         {"plot.ipynb": cells(f"MODEL_RENAME = {{'{OLD_ID}': 'Llama 8B'}}\nprint(MODEL_RENAME['{OLD_ID}'])\nmodel = load_model(name)\n"), "other.py": "name = 'meta-llama/Llama-3.1-8B'\n", "README.md": ""},
         "plot.ipynb",
     ),
+    "a notebook that installs an old trl": Case(
+        "TLP404",
+        {"ppo.ipynb": cells("!pip install -q trl==0.9.6\n", "from trl import PPOTrainer\nPPOTrainer()\n"), "requirements.txt": "trl>=0.7\n"},
+        {"ppo.ipynb": cells("!pip install -q trl>=0.9.6\n", "from trl import PPOTrainer\nPPOTrainer()\n"), "requirements.txt": "trl>=0.7\n"},
+    ),
+    "a script that runs pip for an old trl": Case(
+        "TLP404",
+        {"main.py": "import os\nos.system('pip install peft==0.10 trl==0.9.6')\nfrom trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl>=0.7\n"},
+        {"main.py": "import os\nprint('pip install peft==0.10 trl==0.9.6')\nfrom trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl>=0.7\n"},
+    ),
     "a script with requirements of its own": Case(
         "TLP404",
         {"train_ppo.py": "from trl import PPOTrainer\nPPOTrainer()\n", "requirements.txt": "trl==0.29\n", "ppo_requirements.txt": "trl==0.9.6\n"},
