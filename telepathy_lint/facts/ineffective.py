@@ -90,6 +90,10 @@ def _takes_little(load: Site) -> bool:
     return is_light(load) or is_quantized(load)
 
 
+#: What a pipeline does of itself with the texts that it gives.
+_DONE_ANYWAY = ("skip_special_tokens",)
+
+
 def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
     """Whether a load of the file states the same, as written, so that an argument of a pipeline only repeats it."""
     if not isinstance(argument.node, ast.keyword):
@@ -100,7 +104,7 @@ def _is_said_at_a_load(site: Site, argument: Argument) -> bool:
         stated = {
             str(key.value): value
             for key, value in zip(given.keys, given.values, strict=True)
-            if isinstance(key, ast.Constant)
+            if isinstance(key, ast.Constant) and key.value not in _DONE_ANYWAY
         }
     before = r"(?:from_pretrained|load_model)\((?:[^()]|\([^()]*\)){0,2000}\b"
     return bool(stated) and all(

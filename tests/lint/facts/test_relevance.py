@@ -148,6 +148,11 @@ REPEATED = (
     "model = wrapped.from_pretrained(name, torch_dtype=torch.bfloat16)\n"
     "ask = pipeline('text-generation', model=AutoModelForCausalLM.from_pretrained(name), tokenizer=tokenizer, torch_dtype=torch.{})\n"
 )
+SAID_AGAIN = (
+    f"{HEAD}from transformers import pipeline\nmodel = AutoModelForCausalLM.from_pretrained(name, torch_dtype=torch.bfloat16)\n"
+    "tokenizer = AutoTokenizer.from_pretrained(name)\n"
+    "ask = pipeline('text-generation', model=model, tokenizer=tokenizer, model_kwargs={'torch_dtype': torch.bfloat16, MORE})\n"
+)
 REPEATED_MAP = REPEATED.replace("torch_dtype=torch.bfloat16", "device_map='auto'").replace(
     "torch_dtype=torch.{}", "device_map={}"
 )
@@ -1083,6 +1088,11 @@ CASES = {
         "TLP108",
         {**file(REPEATED.format("bfloat16")), "README.md": ""},
         {**file(REPEATED.format("float16")), "README.md": ""},
+    ),
+    "what a pipeline does of itself, among what a load states": Case(
+        "TLP108",
+        {**file(SAID_AGAIN.replace("MORE", "'skip_special_tokens': True")), "README.md": ""},
+        {**file(SAID_AGAIN.replace("MORE", "'attn_implementation': 'eager'")), "README.md": ""},
     ),
     "a device map that a load states, said again to a pipeline": Case(
         "TLP108",
