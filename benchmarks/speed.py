@@ -45,7 +45,8 @@ class Tool:
     slow: bool = False
 
 
-OURS = ("{bin}/telepathy-lint", "check", "--isolated", "--output-format", "concise")
+#: All files, as the other tools read them: without the option, copies of peft and trl would be skipped.
+OURS = ("{bin}/telepathy-lint", "check", "--isolated", "--include-vendored", "--output-format", "concise")
 RUFF = ("{bin}/ruff", "check", "-q", "--isolated")
 TOOLS = (
     Tool("ruff check --no-cache", ("ruff",), (*RUFF, "--no-cache", "{code}")),

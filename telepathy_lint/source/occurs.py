@@ -124,6 +124,8 @@ def _split(pattern: str) -> list[str]:
 
 def _beginning(alternative: str) -> tuple[str, bool]:
     """The plain text with which an alternative begins, and whether it is the whole alternative."""
+    if "\\" not in alternative and _SPECIAL.isdisjoint(alternative):
+        return alternative, True
     conditions = re.match(_CONDITIONS, alternative)
     assert conditions is not None
     word, place = "", conditions.end()
