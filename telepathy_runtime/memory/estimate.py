@@ -16,12 +16,8 @@ from telepathy_runtime.memory.blocks import (
     block,
     changes_embeddings,
     divided,
-    keeps_input,
-    norm_saved,
-    norm_working,
 )
 from telepathy_runtime.memory.families import family
-from telepathy_runtime.memory.forward import LOADED_SINCE, position_buffer
 from telepathy_runtime.memory.image_step import (
     check_images,
     check_reads,
@@ -30,10 +26,13 @@ from telepathy_runtime.memory.image_step import (
     with_tower,
 )
 from telepathy_runtime.memory.instants import Instant
-from telepathy_runtime.memory.layers import autocast, copies_keys, has_mask, repeats_keys
+from telepathy_runtime.memory.layer_tape import last_norm
+from telepathy_runtime.memory.layers import autocast, has_mask, repeats_keys
 from telepathy_runtime.memory.lora import adapter_params
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.notes import notes_of
+from telepathy_runtime.memory.optimizers import step_of_one
+from telepathy_runtime.memory.rotary import LOADED_SINCE, position_buffer, unrotated
 from telepathy_runtime.memory.runs import as_run, check_runs
 from telepathy_runtime.memory.states import States, states
 from telepathy_runtime.memory.taped import PROGRAMS, check_job, phases
@@ -91,6 +90,7 @@ def estimate(spec: ModelSpec, work: Workload) -> Estimate:
         held = with_tower(spec, run, held) if work.image_tokens else held
         instants = (_inference if work.regime == "inference" else training)(spec, run, layer, held)
         instants = with_images(spec, run, held, instants) if work.image_tokens else instants
+        instants = tuple(_with_batch(run, each) for each in instants)
     return Estimate(
         models=(spec.id,),
         workloads=(work,),
@@ -108,16 +108,13 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     kept = logits.held
     cached = work.use_cache and work.keep_outputs and not work.checkpointing
     cache = _first_cache(divided(spec, work), work) if cached else 0
-    final_norm = norm_saved(spec, work)
+    norm = last_norm(divided(spec, work), work)
+    final_norm = norm.kept
     mixed = autocast(work)
-    # What of keys and values only the cache holds: those in 32 bits, and what was repeated, which a layer counts if `outputs` stays.
-    twice = copies_keys(spec, work, has_mask(work))
-    keys = 2 * e * twice * (not work.keep_outputs) + (2 if twice else 4) * (mixed and family(spec).rotary)
-    keys *= layers * tokens * spec.kv_dim * (work.use_cache and not work.checkpointing)
-    keys = layer.cached if layer.taped else keys
+    keys = layer.cached
     left_keys = keys * work.keep_outputs
     # Of the first layer's keys and values in the cache, those that its attention keeps, too.
-    twofold = (cache // max(layers, 1) - layer.first_cached) * layer.taped * cached
+    twofold = (_first_cache(replace(divided(spec, work), layers=1), work) - layer.first_cached) * cached
     row = (4 if mixed else e) * tokens * spec.hidden
     full = work.regime == "full"
     embeds = work.regime == "frozen_grad"
@@ -127,19 +124,24 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     other = changes_embeddings(spec)
     # PEFT makes the embeddings require a gradient where layers are checkpointed, so the graph keeps them.
     required = work.regime == "lora" and work.checkpointing
-    shared = work.checkpointing or bool(family(spec).before and keeps_input(spec, work))
+    shared = work.checkpointing or layer.first_holds
     given = row if (embeds and not shared) or ((embeds or required) and other) else 0
     if full or embeds or required or "embed_tokens" in work.modules_to_save:
         given += tokens * spec.hidden * spec.embedding_dropout  # the dropout's mask
     # Hidden states beside those that the layers keep are gone before the backward if `outputs` is.
-    returned = row * _extra_hidden(spec, work, layer) if work.hidden_states else 0
+    returned = row * (layers + 1 - layer.hidden_kept) * work.hidden_states
     hidden = returned * work.keep_outputs
     # Embeddings that require a gradient are leaves of the last step's graph, and the first of its hidden states.
-    leaf, first = embeds or required, embeds or (required and not other)
-    last = work.keep_outputs * row * (2 * leaf + work.hidden_states * (layers + 1 - first))
+    leaf, first = embeds or required, (embeds or required) and not other
+    last = work.keep_outputs * row * work.hidden_states * (layers + 1 - first)
+    # The loss keeps the leaf of its graph and the gradient to the end of the step.
+    at_end = last + 2 * row * leaf
+    last += 2 * row * leaf * (work.keep_outputs or work.grad_accum > 1)
     in_layer, in_norm, in_first = (row * each * work.hidden_states for each in layer.hidden)
     # At the end of the backward, layers have freed theirs, but not the caller, nor the leaf of the graph.
-    at_first, at_end = (in_first * work.keep_outputs, last) if layer.taped else (hidden, hidden)
+    # The last of them is the last norm's output, which the head keeps until its backward.
+    stays = row * (norm.output and work.hidden_states and work.keep_outputs)
+    at_first = in_first * work.keep_outputs
     on_device = min(layers, 2) if "activations" in work.offload else layers
     # Of a checkpointed layer, only the input is kept; the first layer is one of them.
     plain = layers - -(-layers // work.checkpoint_every) if work.checkpointing else 0
@@ -155,8 +157,6 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     activations = stored + final_norm + hidden + given + layer.tables + masks.kept * work.checkpointing
     before = held.gradients if work.grad_accum > 1 else 0
     base = {"weights": held.weights, "optimizer": held.optimizer}
-    # The copy of the head that PEFT trains keeps its input.
-    head_input = e * tokens * spec.hidden * ("lm_head" in work.modules_to_save and not work.casts)
     table = spec.embedding_params * (4 if mixed else e)
     head = table * (full or "lm_head" in work.modules_to_save)
     # Copies of the weights in 16 bits: autocast keeps those of trained weights until the forward ends.
@@ -165,13 +165,15 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
     inside = (layers * layer.copies if full else left) + layer.cast
     copies = inside + head_copy
     beside = held.root + held.bucket
-    tables = head * (not work.opt_in_backward)
+    # With a step in the backward, each gradient is in memory together with what the step of its tensor needs; that of a tied head waits
+    # for the embedding's.
+    ties = spec.tied and full
+    tables = head * (not work.opt_in_backward or ties)
+    step_head = (
+        step_of_one(work, spec.embedding_params, 4 if mixed else e) * work.opt_in_backward * bool(head)
+    )
     # What tied weights get from the head waits for what they get as an embedding, beside what accumulated before.
-    waiting = before + head * (before > 0 and spec.tied and full)
-    # With a step in the backward, each gradient is in memory together with what the step of its tensor needs.
-    each = held.step_transient / held.gradients if work.opt_in_backward and held.gradients else 0
-    unpacked = held.unpacked * (not layer.unpacks)
-    at_work = beside + unpacked + int(each * e * spec.hidden * spec.intermediate)
+    waiting = before + head * (before > 0 and ties)
     first_copies = layer.copies - layer.unsaved_copies
     # The next layer's parameters are gathered before its turn, but not where it has to run again to say that it needs them.
     units = held.unit * (1 if work.reentrant else 2)
@@ -191,7 +193,7 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # the backward, they hold the input and its gradient.
         one_layer = activations - final_norm + layer.again + max(layers - 2, 0) * layer.stored_input
     if work.opt_in_backward:
-        later = held.gradients
+        later = tables
     else:
         # Gradients of all layers but the first: while all its saved tensors are alive, its gradients do not
         # exist yet.
@@ -202,7 +204,34 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         later -= table * ("embed_tokens" in work.modules_to_save or (full and not spec.tied))
     # Tied weights: the gradients of head and embedding exist at the same time, and their sum is a third
     # tensor.
-    ends = head * ((2 if spec.tied and full else 0) + (work.grad_accum > 1))
+    ends = head * ((2 if ties else 0) + (work.grad_accum > 1))
+    # Their own gradient is gone when both are summed up.
+    ends = max(ends, ends - head * ties + row)
+    # Positions have their gradient before the tokens.
+    positions = full * (4 if mixed else e) * spec.learned_positions * spec.hidden
+    in_end, at_last = held.gradients, beside + ends
+    if work.opt_in_backward:
+        own = table * (full or "embed_tokens" in work.modules_to_save)
+        step = step_of_one(work, spec.embedding_params, 4 if mixed else e) * bool(own)
+        placed = (
+            tables + positions + row + step_of_one(work, positions // (4 if mixed else e), 4 if mixed else e)
+        )
+        in_end, at_last = 0, beside + max(own + max(ends, step), placed)
+    at_head = {
+        "gradients": before + head, "logits": kept + logits.gradient,
+        "transient": beside + left + head_copy + row + step_head * (not ties),
+    }  # fmt: skip
+    if mixed and head:
+        # The gradient of the copy is converted when that of the logits, the copy and what the head read are gone.
+        early, later_on = (
+            logits.gradient + 2 * head_copy + e * tokens * spec.hidden,
+            head + head_copy + step_head * (not ties),
+        )
+        first_half = early > later_on
+        at_head = {
+            "gradients": before + head * (not first_half), "logits": kept + logits.gradient * first_half,
+            "transient": beside + left + (early - logits.gradient if first_half else later_on - head),
+        }  # fmt: skip
     again: tuple[Instant, ...] = ()
     if after:
         # The plain layers behind it are done, and their gradients are there.
@@ -214,8 +243,8 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
             Instant(
                 "last checkpointed layer, backward", **base, logits=kept,
                 gradients=max(waiting, tables + behind * (not work.opt_in_backward)),
-                activations=activations - final_norm - done + recomputed,
-                transient=at_work + layer.working + units + layer.copies,
+                activations=activations - final_norm + stays - done + recomputed,
+                transient=beside + layer.working + units + layer.copies,
             ),
         )  # fmt: skip
     instants: tuple[Instant, ...] = (
@@ -223,71 +252,55 @@ def training(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tup
         # and through its graph the inputs and their gradient.
         Instant(
             "loss, forward", **base, gradients=before, activations=activations + last + keys, logits=logits.forward + kept,
-            kv_cache=cache, transient=beside + copies + row * (not (full or (layer.taped and work.hidden_states) or head_input)) + returned - hidden,
+            kv_cache=cache, transient=beside + copies + row * (not (norm.output or work.hidden_states)) + returned - hidden,
         ),
         Instant(
             "last layer, forward", **base, gradients=before, logits=kept, kv_cache=cache,
             activations=activations - final_norm - hidden + in_layer + last + keys,
-            transient=beside + inside + unpacked + layer.adapting + masks.built - masks.kept * work.checkpointing,
+            transient=beside + inside + layer.adapting + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "final norm, forward", **base, gradients=before, logits=kept, kv_cache=cache,
             activations=activations - hidden + in_norm + last + keys,
-            transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing - head_input,
+            transient=beside + inside + layer.ending + masks.built - masks.kept * work.checkpointing,
         ),
         Instant(
             "loss, backward", **base, gradients=before, activations=activations + left_keys, logits=logits.backward,
             transient=beside + left + head_copy,
         ),
-        Instant(
-            "head, backward", **base, gradients=before + head, activations=activations + left_keys, logits=kept + logits.gradient,
-            transient=beside + left + (1 + full) * head_copy + max(row, int(each * head)),
-        ),
+        Instant("head, backward", **base, activations=activations + left_keys, **at_head),
         Instant(
             "final norm, backward", **base, gradients=max(waiting, tables), logits=kept, activations=activations + left_keys,
-            transient=beside + left + norm_working(spec, work) - head_input,
+            transient=beside + left + norm.backward + stays,
         ),
         Instant(
             "last layer, backward", **base, gradients=max(waiting, tables), logits=kept,
-            activations=activations - final_norm + recomputed * (not after) + left_keys,
-            transient=at_work + (layer.plain_working if after else layer.working) + units + max(left, first_copies),
+            activations=activations - final_norm + stays + recomputed * (not after) + left_keys,
+            transient=beside + (layer.plain_working if after else layer.working) + units + max(left, first_copies),
         ),
         *again,
         Instant(
             "first layer, backward", **base, activations=one_layer, logits=kept, kv_cache=cache - twofold,
-            gradients=max(later, waiting), transient=at_work + layer.first_working + held.unit + first_copies,
+            gradients=max(later, waiting), transient=beside + layer.first_working + held.unit + first_copies,
         ),
         Instant(
-            "embedding, backward", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
-            transient=beside + ends + max(row, int(each * head)),
+            "embedding, backward", **base, gradients=in_end, logits=kept, kv_cache=cache, activations=at_end, transient=at_last,
         ),
         Instant(
             "optimizer step", **base, gradients=held.gradients, logits=kept, kv_cache=cache, activations=at_end,
             transient=held.step_transient + held.bucket,
         ),
     )  # fmt: skip
-    if not layer.adapting:
-        instants = tuple(each for each in instants if each.name != "last layer, forward")
-    if not layer.ending:
-        instants = tuple(each for each in instants if each.name != "final norm, forward")
     if work.objective == "dpo" and work.reference != "none":
         # The reference reads the batch while the policy's activations wait for their backward.
         instants = (
             Instant(
                 "reference, forward", **base, gradients=before, activations=activations, logits=row,
-                transient=beside + held.unpacked + layer.infer + masks.built * (not work.checkpointing),
+                transient=beside + layer.infer + masks.built * (not work.checkpointing),
             ),
             *instants,
         )  # fmt: skip
     return instants[:-1] if work.opt_in_backward else instants
-
-
-def _extra_hidden(spec: ModelSpec, work: Workload, layer: Block) -> int:
-    """How many of the layers + 1 hidden states are kept only because of output_hidden_states."""
-    if layer.taped:
-        return spec.layers + 1 - layer.hidden_kept
-    kept = spec.layers if work.checkpointing else int(work.regime == "frozen_grad")
-    return spec.layers + 1 - kept - (work.regime == "full")
 
 
 def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> tuple[Instant, ...]:
@@ -309,10 +322,12 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     read = e * rows * spec.hidden * (mixed and not scaled)
     # The working memory of a layer includes the embeddings and its input; the logits include the last hidden
     # state.
+    # Those that the layer and the model do not hold in any case.
+    others = max(spec.layers - 2 + bool(spec.learned_positions and spec.layers > 1), 0)
     instants = [
         Instant(
-            "prefill, last layer", **base, activations=max(spec.layers - 2, 0) * hidden,
-            transient=beside + 2 * held.unit + held.unpacked + layer.infer + layer.masks.built,
+            "prefill, last layer", **base, activations=others * hidden,
+            transient=beside + 2 * held.unit + layer.infer + layer.masks.built,
         ),
         Instant(
             "prefill, logits", **base, activations=spec.layers * hidden,
@@ -345,6 +360,20 @@ def _inference(spec: ModelSpec, work: Workload, layer: Block, held: States) -> t
     return tuple(instants)
 
 
+def _with_batch(work: Workload, at: Instant) -> Instant:
+    """An instant with the batch itself: the numbers of tokens, their mask and labels, and positions, which all sequences share.
+
+    The model holds the positions until its layers are done. The loss makes a longer copy of the labels.
+    """
+    numbers = work.tokens * (2 + work.trains + (at.name == "loss, forward"))
+    numbers += work.seq_len * (at.name in _IN_MODEL)
+    return replace(at, activations=at.activations + 8 * numbers)
+
+
+_IN_MODEL = ("prefill, last layer", "last layer, forward", "final norm, forward")
+"""Instants in the forward of the model's layers."""
+
+
 def _first_cache(spec: ModelSpec, work: Workload) -> int:
     """Bytes of the cache after the first forward: a layer with a window keeps a view of all keys until the next token."""
     return _in_cache(
@@ -354,4 +383,6 @@ def _first_cache(spec: ModelSpec, work: Workload) -> int:
 
 def _in_cache(spec: ModelSpec, work: Workload, size: int) -> int:
     """Bytes of a cache that has so many in 16 bits: under autocast, rotated keys are in 32."""
-    return size * 3 // 2 if autocast(work) and family(spec).rotary else size
+    if not (autocast(work) and family(spec).rotary):
+        return size
+    return size + size * (spec.layers - unrotated(spec)) // (2 * spec.layers)

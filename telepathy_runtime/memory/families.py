@@ -16,7 +16,9 @@ class Family(NamedTuple):
     """How the layers of an architecture differ from Llama's."""
 
     norm: str = "rms"  # rms; rms32: the scale is applied in float32; layer: torch's kernel; cohere: LayerNorm in steps
-    norm_held: bool = False  # a norm's code holds its unweighted output to the end
+    norm_held: bool = (
+        False  # a norm's code holds its unweighted output to the end, and weights it with 16-bit numbers
+    )
     before: int = 2  # norms whose output a matrix reads
     after: int = 0  # norms of a block's output, which is added to the stream
     parallel: bool = False  # attention and MLP read the layer's input, so all norms have one input
@@ -109,7 +111,9 @@ FAMILIES = {
     "qwen2_moe": Family(experts="gated", two_masks=True),
     "qwen3_moe": Family(head_norms="head", experts="gated"),
     "olmoe": Family(head_norms="whole", experts="gated"),
-    "gpt_oss": Family("rms32", half_softmax=True, sinks=True, sdpa=False, experts="clamped", two_masks=True),
+    "gpt_oss": Family(
+        "rms32", norm_held=True, half_softmax=True, sinks=True, sdpa=False, experts="clamped", two_masks=True
+    ),
 }
 
 #: Elements that an activation keeps for each element of its input, and whether its output is one of them. Those not here

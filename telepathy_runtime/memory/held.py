@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from telepathy_runtime.memory.estimate import Estimate
-from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.instants import Instant
 from telepathy_runtime.memory.notes import dtype_note
+from telepathy_runtime.memory.rotary import position_buffer
 from telepathy_runtime.memory.states import states
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, UnknownOptionError

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from telepathy_runtime.memory.blocks import norm_saved
 from telepathy_runtime.memory.image_bytes import Images, Phase, image_bytes
 from telepathy_runtime.memory.instants import Instant
-from telepathy_runtime.memory.layers import autocast
 from telepathy_runtime.memory.lora import check_names
-from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, one_by_one, optimizer_bytes
 from telepathy_runtime.memory.states import States, adapter_shapes
 from telepathy_runtime.memory.workload import Workload
@@ -143,7 +140,7 @@ def with_images(
 ) -> tuple[Instant, ...]:
     """The instants of a step that reads images, from those of a step of text alone."""
     images = image_bytes(spec, work)
-    moved = tuple(_beside(work, images, each) for each in (*_last_layer(spec, work, text), *text))
+    moved = tuple(_beside(work, images, each) for each in text)
     base = Instant("", held.weights, optimizer=held.optimizer, transient=held.bucket)
     if not work.trains:
         return (*_of_phases(base, images.forward), *moved)
@@ -161,31 +158,6 @@ def with_images(
         *before_it,
         *_of_phases(behind, images.backward),
         *moved[len(before_it) :],
-    )
-
-
-def _last_layer(spec: ModelSpec, work: Workload, text: tuple[Instant, ...]) -> tuple[Instant, ...]:
-    """The end of the last layer in the forward, where the code still holds the features of the images.
-
-    There are the output of the feed-forward block beside the product that it read, and what the code holds: the model's embeddings, the
-    input of the layer and of the block, and its norm. Or, behind it, the last norm, with two tensors in 32 bits, its output and what that
-    is weighted from, beside its input and the embeddings.
-    """
-    names = {each.name: each for each in text}
-    if not work.trains or work.checkpointing or "last layer, forward" in names:
-        return ()
-    at, e = names["loss, forward"], element_size(work.dtype)
-    row, frozen = work.tokens * spec.hidden, work.regime != "full"
-    inside = 4 * row * (4 if autocast(work) else e) + e * (row + work.tokens * spec.intermediate) * frozen
-    inside = max(inside, (8 + 4 * e) * row)
-    return (
-        replace(
-            at,
-            name="last layer, forward",
-            activations=at.activations - norm_saved(spec, work),
-            logits=logits_bytes(work, spec.vocab, spec.hidden, spec.logit_softcap).held,
-            transient=at.transient - row * e * frozen + inside,
-        ),
     )
 
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from telepathy_runtime.memory.eager_attention import Eager, eager
+from telepathy_runtime.memory.expert_program import Mixture
 from telepathy_runtime.memory.families import family, form, projects_first
-from telepathy_runtime.memory.forward import rotated_share
-from telepathy_runtime.memory.layers import autocast, repeats_keys
+from telepathy_runtime.memory.layers import repeats_keys
 from telepathy_runtime.memory.lora import targets
 from telepathy_runtime.memory.operations import Matrix, Model
 from telepathy_runtime.memory.programs import attend
+from telepathy_runtime.memory.rotation_program import Rotation
 from telepathy_runtime.memory.tape import Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
@@ -141,7 +142,9 @@ class Layer:
         if how.fused_qkv:
             whole = self.linear("qkv", x, sum(widths), spec.qkv_bias)
             numbers = [work.tokens * each for each in widths]
-            q, k, v = (part(whole, each) for each in numbers)
+            # Phi-3 takes three slices of it, whose gradients are as large as the whole and are summed up; others split it.
+            parts = self.slices if how.fused_gate else self.tape.views
+            q, k, v = parts(whole, numbers)
         else:
             q, k, v = (self.project(site, x, each) for site, each in zip("qkv", widths, strict=True))
             if projects_first(how):
@@ -150,7 +153,7 @@ class Layer:
         self.rotates = self.turns and (q.node is not None or k.node is not None)
         held: list[Tensor] = []
         if self.turns:
-            q, k = self.turned(q, k, held)
+            q, k = Rotation(model, spec, work).both(q, k, held)
         if work.use_cache and not work.checkpointing:
             k, v = model.copied(k), model.copied(v)
             self.cache += k, v
@@ -162,6 +165,10 @@ class Layer:
             out = model.dropout(out, spec.dropout)
         del whole
         return out, weights
+
+    def slices(self, x: Tensor, numbers: Sequence[int]) -> list[Tensor]:
+        """Views of so many numbers each."""
+        return [self.tape.record(Tensor(x.storage, each, x.element), (x,)) for each in numbers]
 
     def attended(self, q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor | None]:
         """What attention computes from queries, keys and values, and eager attention's weights."""
@@ -189,6 +196,7 @@ class Layer:
             softcap=spec.attention_softcap,
             half=how.half_softmax,
             raised=how.float_scores,
+            sinks=work.tokens * spec.heads * how.sinks,
         )
         return eager(model, q, k, v, work.batch * spec.heads * length**2, kind)
 
@@ -202,59 +210,22 @@ class Layer:
         """The norm of the heads of queries or keys, or of all their heads together."""
         return self.norm(x, self.spec.head_dim if self.how.head_norms == "head" else width)
 
-    def turned(self, q: Tensor, k: Tensor, held: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Queries and keys, rotated; `held` is what the attention's code holds of them until it returns."""
-        model, how, element = self.model, self.how, q.element
-        share = rotated_share(self.spec)
-        if not how.joined and not how.tables[0]:
-            # Cohere converts both before, and OLMo 2 both behind.
-            first = 4 if how.norm == "cohere" else element
-            parts = [self.rotated(each) for each in [model.cast(each, first) for each in (q, k)]]
-            q, k = (model.cast(each, element) if how.rotates_in_float else each for each in parts)
-            return q, k
-        tables = self.tables(share) if how.tables[0] == 2 else []
-        whole = (k, q) if how.tables[0] == 4 else (q, k)
-        parts = []
-        for each in whole:
-            if how.tables[0] == 4:
-                tables = self.tables(share)
-            some = Tensor(each.storage, round(each.number * share), each.element)
-            parts.append(self.rotated(self.tape.record(some, (each,)), tables))
-        del tables
-        if how.holds_parts:
-            held += [*whole, *parts]
-        joined = []
-        for each in whole:
-            some = parts.pop(0)
-            rest = self.tape.record(Tensor(each.storage, each.number, each.element), (each,))
-            made = self.tape.new(each.number, some.element)
-            joined.append(self.tape.record(made, (some, rest), passes=True))
-            del some, rest
-        q, k = joined if whole[0] is q else reversed(joined)
-        return q, k
-
-    def tables(self, share: float) -> list[Tensor]:
-        """Sines and cosines of a share of a head that a layer makes itself."""
-        element = 4 if autocast(self.work) else element_size(self.work.dtype)
-        number = round(self.work.seq_len * self.spec.head_dim * share)
-        return [self.tape.new(number, element) for _ in range(2)]
-
-    def rotated(self, x: Tensor, tables: Sequence[Tensor] = ()) -> Tensor:
-        """Queries or keys, rotated: the second half of each head, negated, changes places with the first."""
-        new, how = self.tape.new, self.how
-        element = 4 if autocast(self.work) or how.rotates_in_float else x.element
-        straight = new(x.number, element)
-        half = new(x.number // 2, x.element)
-        turned = new(x.number, x.element)
-        del half
-        turned = new(x.number, element)
-        out = self.tape.record(new(x.number, element), (x,), tables)
-        del straight, turned
-        return out
-
     def feed_forward(self, x: Tensor) -> Tensor:
         """The feed-forward block."""
-        model, spec, wide = self.model, self.spec, self.spec.intermediate
+        if self.spec.experts:
+            element = self.model.element
+            return Mixture(
+                self.model,
+                self.spec,
+                self.work.tokens,
+                lambda name, number: self.weight(name, number, element),
+                lambda y: self.block(y, self.spec.shared_width),
+            ).forward(x)
+        return self.block(x, self.spec.intermediate)
+
+    def block(self, x: Tensor, wide: int) -> Tensor:
+        """A dense block of so many numbers for each token."""
+        model, spec = self.model, self.spec
         if not spec.gated_mlp:
             y = self.linear("up", x, wide, spec.mlp_bias)
             y = model.activation(spec.activation, y)
@@ -262,7 +233,7 @@ class Layer:
             return model.dropout(y, spec.dropout) if self.how.inner_dropout else y
         if self.how.fused_gate:
             whole = self.linear("gate_up", x, 2 * wide, spec.mlp_bias)
-            gate, up = (part(whole, self.work.tokens * wide) for _ in range(2))
+            gate, up = self.tape.views(whole, [self.work.tokens * wide] * 2)
             y = self.gated(gate, up)
         else:
             gate = self.linear("gate", x, wide, spec.mlp_bias)
@@ -365,8 +336,3 @@ class Layer:
         y = model.add(straight, y)
         del product, weight
         return y
-
-
-def part(x: Tensor, number: int) -> Tensor:
-    """A view of so many numbers."""
-    return Tensor(x.storage, number, x.element, x.node)

@@ -1,7 +1,6 @@
 """One layer on a tape: what its forward and its backward need at most, and a forward without gradients.
 
-For adapters on all layers without experts, for Gemma 3's in all regimes, and without gradients for those that are built as Llama's. Which of many short tensors are the most depends on tokens, widths and rank, so they are counted in the order of PEFT's
-and transformers' code.
+Which of many short tensors are the most depends on tokens, widths and rank, so they are counted in the order of PEFT's and transformers' code.
 """
 
 from __future__ import annotations
@@ -10,10 +9,12 @@ import weakref
 from functools import lru_cache, partial
 from typing import NamedTuple
 
-from telepathy_runtime.memory.families import Family, family
+from telepathy_runtime.memory.families import family
 from telepathy_runtime.memory.layer_program import Layer
 from telepathy_runtime.memory.layers import autocast
 from telepathy_runtime.memory.operations import Model
+from telepathy_runtime.memory.optimizers import step_of_one
+from telepathy_runtime.memory.rotary import ends_unrotated
 from telepathy_runtime.memory.tape import Storage, Tape, Tensor
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.spec import ModelSpec, element_size
@@ -36,48 +37,14 @@ class Peaks(NamedTuple):
     )
 
 
-def built_as_llama(how: Family, experts: int) -> bool:
-    """Whether a layer has two norms in PyTorch's operations, each before a block, and no experts."""
-    return not experts and how.norm in ("rms", "rms32") and (how.before, how.after) == (2, 0)
-
-
-def on_tape(how: Family, experts: int) -> bool:
-    """Whether a layer is built as above, or as Gemma 3's, with norms of its blocks' outputs."""
-    if how.after and (how.norm != "rms32" or not how.sdpa):
-        return False
-    return built_as_llama(how._replace(after=0), experts)
-
-
-def steps_on_tape(how: Family, experts: int, work: Workload) -> bool:
-    """Whether a step of training is counted so: with adapters on layers without experts, and in all regimes where they are as Gemma 3's."""
-    if work.regime == "lora":
-        return not experts
-    return work.trains and bool(how.after) and on_tape(how, experts) and not work.opt_in_backward
-
-
-def infers_on_tape(spec: ModelSpec, work: Workload) -> bool:
-    """Whether a layer without gradients is counted so, too: not with parts that are joined, or one matrix for several, or a quantised one."""
-    how = family(spec)
-    apart = not (how.joined or how.fused_qkv or how.fused_gate or unpacks(spec, work))
-    return apart and on_tape(how, spec.experts)
-
-
-def unpacks(spec: ModelSpec, work: Workload) -> bool:
-    """Whether the matrices of a layer are stored in a form that is unpacked for each product."""
-    return bool(work.quantized != "none" or spec.stored_bytes)
-
-
 @lru_cache(maxsize=512)
 def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False, rotated: bool = True) -> Peaks:
-    """What a layer of a model with adapters keeps and needs in a step.
+    """What a layer keeps and needs in a step of training.
 
     `masked`: with a 4-D mask, for padding or a sliding window. `first`: its input needs no gradient. `rotated`: its queries and keys are.
     """
-    tape = Tape(KINDS, trains=True)
-    element = 4 if autocast(work) else element_size(work.held_dtype)
-    half = element_size(work.dtype) if work.casts else 0
-    model = Model(tape, element, trained=False, training=True, half=half)
-    layer = Layer(tape, model, spec, work, masked, rotated=rotated)
+    tape, layer = _layer(spec, work, masked, rotated=rotated)
+    model, element = layer.model, layer.model.element
     for _ in range(2 if work.grad_accum > 1 else 1):
         made = tape.new if first else tape.leaf
         given = [made(work.tokens * spec.hidden, element)]
@@ -112,6 +79,31 @@ def peaks(spec: ModelSpec, work: Workload, masked: bool, first: bool = False, ro
     )
 
 
+def _layer(
+    spec: ModelSpec,
+    work: Workload,
+    masked: bool,
+    adapted: bool = True,
+    rotated: bool = True,
+    trains: bool = True,
+) -> tuple[Tape, Layer]:
+    """A layer of a model in this job, on a tape of its own."""
+    tape = Tape(KINDS, trains=trains)
+    if work.opt_in_backward:
+        tape.step = partial(step_of_one, work)
+    element = 4 if autocast(work) else element_size(work.dtype)  # FSDP casts what it gathers
+    half = element_size(work.dtype) if work.casts else 0
+    model = Model(tape, element, trained=False, training=trains, half=half)
+    return tape, Layer(tape, model, spec, work, masked, adapted, rotated)
+
+
+def position_rows(spec: ModelSpec, work: Workload) -> int:
+    """Rows of a model's table of positions that it holds while its layers run; GPT-2 looks them up once for all sequences."""
+    if not spec.learned_positions:
+        return 0
+    return work.seq_len if family(spec).held > 0 else work.tokens
+
+
 def _let_go(tape: Tape, given: list[Tensor], stay: list[Storage | None]) -> bool:
     """Drop a layer's input, and tell whether its graph keeps it; its bytes are there all the same as long as `stay`."""
     size, there = given[0].size, weakref.ref(given[0].storage)
@@ -138,40 +130,65 @@ def _run_back(tape: Tape, layer: Layer, given: list[Tensor], loss: Tensor) -> No
     tape.backward(Tensor(again.storage, again.number, again.element, again.node), holds=True)
 
 
+class LastNorm(NamedTuple):
+    """Bytes of the last norm, with what the head keeps of its output."""
+
+    kept: int  # after its forward, with its input if it keeps that
+    forward: int  # at most in its forward, with its input, beside what it keeps
+    backward: int  # at most in its backward, with the gradient of its output, beside what it kept
+    output: bool  # whether the head keeps the norm's output itself
+
+
 @lru_cache(maxsize=512)
-def norm_forward(spec: ModelSpec, work: Workload) -> int:
-    """The most bytes inside the last norm's forward, beside its input and what it keeps."""
-    tape = Tape(KINDS, trains=True)
-    element = 4 if autocast(work) else element_size(work.held_dtype)
-    half = element_size(work.dtype) if work.casts else 0
-    layer = Layer(tape, Model(tape, element, False, True, half), spec, work, masked=False, adapted=False)
-    x = tape.leaf(work.tokens * spec.hidden, element)
-    before = sum(tape.alive.values())
+def last_norm(spec: ModelSpec, work: Workload) -> LastNorm:
+    """What the last norm keeps and needs in a step; nothing is kept where there is none."""
+    tape, layer = _layer(spec, work, masked=False, adapted=False)
+    x = tape.leaf(work.tokens * spec.hidden, layer.model.element)
     with tape.part("norm"):
-        out = layer.norm(x, spec.hidden)
-    most = tape.best["norm"][0]
-    kept = sum(tape.alive.values()) - out.storage.size
-    del out
-    return most - max(kept, before)
+        y = layer.norm(x, spec.hidden)
+    forward = tape.best["norm"][0]
+    # TRL's log-probabilities keep a copy of the output, which is counted with them.
+    reads = (work.regime == "full" and work.objective == "lm") or "lm_head" in work.modules_to_save
+    read = layer.model.lower(y)
+    output = reads and read is y
+    loss = tape.record(Tensor(Storage(tape, 0, "transient"), 0, 1), (read,), (read,) if reads else ())
+    layer.model.end_autocast()
+    del x, y, read
+    tape.leaves.clear()
+    kept = sum(tape.alive.values())
+    tape.best.clear()
+    tape.backward(loss)
+    backward = max((total for total, _ in tape.best.values()), default=kept)
+    return LastNorm(kept * bool(spec.final_norms), forward - kept, backward - kept, output)
 
 
 @lru_cache(maxsize=512)
 def most_without_gradients(spec: ModelSpec, work: Workload, masked: bool) -> int:
-    """The most bytes inside the last layer's forward without gradients and adapters, with its input and the model's embeddings.
+    """The most bytes inside a layer's forward without gradients and adapters, with its input and the model's embeddings.
 
     Without the cache, but with the copies of all layers' matrices, which autocast keeps.
     """
-    tape = Tape(KINDS, trains=False)
-    element = 4 if autocast(work) else element_size(work.held_dtype)
-    half = element_size(work.dtype) if work.casts else 0
-    model = Model(tape, element, trained=False, training=False, half=half)
-    layer = Layer(tape, model, spec, work, masked, adapted=False)
-    x = tape.new(work.tokens * spec.hidden, element)
-    held = (
-        x if spec.layers == 1 else tape.new(x.number, element)
-    )  # the embeddings are the first layer's input
+    if not ends_unrotated(spec):
+        return _in_forward(spec, work, masked)[0]
+    # Beside the last layer that is rotated, there are no keys and values of the last one.
+    last, (before, cached) = (
+        _in_forward(spec, work, masked, rotated=False)[0],
+        _in_forward(spec, work, masked),
+    )
+    return max(last, before - cached)
+
+
+def _in_forward(spec: ModelSpec, work: Workload, masked: bool, rotated: bool = True) -> tuple[int, int]:
+    """The most bytes inside such a layer, and those of its keys and values in the cache."""
+    tape, layer = _layer(spec, work, masked, adapted=False, rotated=rotated, trains=False)
+    x = tape.new(work.tokens * spec.hidden, layer.model.element)
+    # The embeddings are the first layer's input, if no positions are added to them.
+    held = [] if spec.layers == 1 and not spec.learned_positions else [tape.new(x.number, x.element)]
+    if spec.learned_positions:
+        held.append(tape.new(position_rows(spec, work) * spec.hidden, x.element))
     with tape.part("layer"):
         layer.forward(x)
-    del held
+    held.clear()
     before = (spec.layers - 1) * tape.alive["copies"]
-    return tape.best["layer"][0] + before - sum(each.storage.size for each in layer.cache)
+    cached = sum(each.storage.size for each in layer.cache)
+    return tape.best["layer"][0] + before - cached, cached

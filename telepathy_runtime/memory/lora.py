@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from telepathy_runtime.memory.families import family, form
-from telepathy_runtime.memory.layers import attention_kept, has_mask, norm_kept
+from telepathy_runtime.memory.families import form
 from telepathy_runtime.memory.shapes import matrices
 from telepathy_runtime.memory.targets import EVERY, UnknownTargetError, names_of, sites_of
 from telepathy_runtime.memory.workload import Workload
 from telepathy_runtime.models.architectures import VISION
-from telepathy_runtime.models.spec import ModelSpec, NotModelledError, element_size
+from telepathy_runtime.models.spec import ModelSpec, NotModelledError
 from telepathy_runtime.models.towers import WINDOWED, Tower
 
 
@@ -123,45 +122,6 @@ def check_names(spec: ModelSpec, work: Workload) -> None:
 def embeddings_train(spec: ModelSpec, work: Workload) -> bool:
     """Whether the first layer's input takes gradients beside adapters: for a copy of the embeddings, or a tower's adapters."""
     return "embed_tokens" in work.modules_to_save or bool(tower_targets(spec, work))
-
-
-def adapters_kept(spec: ModelSpec, work: Workload, sites: frozenset[str] | None = None) -> int:
-    """Bytes that the adapters of a layer with experts keep: each target's input in the adapter's dtype, and the first product.
-
-    With `sites`, only what those there do not share with others. Layers without experts are counted operation by operation.
-    """
-    if work.regime != "lora":
-        return 0
-    e, adapter = element_size(work.dtype), element_size(work.lora_dtype)
-    total, shared = 0, False
-    for target in targets(spec, work):
-        if sites is not None and target.site not in sites:
-            continue
-        total += adapter * work.tokens * work.lora_rank
-        if adapter != e:
-            total += adapter * work.tokens * target.inputs  # a copy for each target
-        elif target.site != "o" and not shared and sites is None:  # attention keeps its own output
-            total += e * work.tokens * target.inputs
-            shared = True
-    return total
-
-
-def unsaved_first(spec: ModelSpec, work: Workload) -> int:
-    """Bytes that the first layer, one with experts, does not keep, because its input needs no gradient: what comes before the adapters."""
-    if work.regime != "lora" or embeddings_train(spec, work):
-        return 0
-    how, e = family(spec), element_size(work.dtype)
-    there = {target.site for target in targets(spec, work)}
-    total = norm_kept(spec, work)
-    if not there & {"q", "k", "v"}:
-        return total + attention_kept(spec, work, has_mask(work))
-    if "k" not in there:
-        if work.attn == "eager":
-            total += e * work.tokens * spec.query_dim
-        if how.head_norms:
-            heads = spec.kv_heads if how.head_norms == "head" else 1
-            total += 4 * work.tokens * (spec.kv_dim + heads)
-    return total
 
 
 def lora_params(spec: ModelSpec, work: Workload) -> int:

@@ -259,7 +259,7 @@ class Model:
         x = self.times(x, self.inverse_root(self.plus(mean)))
         if in_float:
             unweighted = x if held else None
-            x = self.times(x, self.cast(weight, 4))
+            x = self.times(x, weight if held else self.cast(weight, 4))
             x = self.cast(x, element)
             del unweighted
             return x

@@ -103,6 +103,11 @@ def step_transient(work: Workload, trained: Trained) -> int:
     return 0
 
 
+def step_of_one(work: Workload, number: int, element: int) -> int:
+    """The same for the step of a single tensor of so many numbers."""
+    return step_transient(work, Trained(number, element, (), ((number,),)))
+
+
 def one_by_one(work: Workload, element: int, tensors: Sequence[tuple[int, int]]) -> int:
     """Bytes inside the step of AdamW with single tensors, or of Adafactor, from each tensor's numbers, and its rows and columns."""
     if work.optimizer == "adamw":  # two of a tensor's size, beside one of the tensor's before

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from telepathy_runtime.memory.blocks import block, norm_saved
+from telepathy_runtime.memory.blocks import block
 from telepathy_runtime.memory.estimate import Estimate
-from telepathy_runtime.memory.forward import position_buffer
 from telepathy_runtime.memory.instants import Instant
+from telepathy_runtime.memory.layer_tape import last_norm
 from telepathy_runtime.memory.losses import logits_bytes
 from telepathy_runtime.memory.optimizers import Trained, optimizer_bytes, step_transient
+from telepathy_runtime.memory.rotary import position_buffer
 from telepathy_runtime.memory.runs import check_runs, with_attention
 from telepathy_runtime.memory.units import gib
 from telepathy_runtime.memory.workload import Workload
@@ -120,7 +121,7 @@ def estimate_pair(
     row = e * write.tokens * target.hidden
     kept, forward, backward, _ = logits_bytes(job, target.vocab)
     saved = target.layers * layer.stored_input if write.checkpointing else layer.every
-    final = norm_saved(target, job)
+    final = last_norm(target, job).kept
     joined = 0 if write.checkpointing else row
     masks = layer.masks
     activations = saved + final + joined + bridge.saved(read.batch, read.tokens, e) + layer.tables

@@ -220,6 +220,7 @@ def attend(
     `shape`: batch, queries and keys of a sequence. The efficient kernel's sums are rounded up to 32 queries.
     """
     batch, queries, keys = shape
+    q, k, v = (model.lower(each) for each in (q, k, v))
     bias = None if mask is None else bias_of(model, batch * queries, keys, model.half or model.element)
     if mask is None and (model.half or model.element) == 2:
         return model.flash(q, k, v, batch * heads * queries)

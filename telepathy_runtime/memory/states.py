@@ -26,7 +26,6 @@ class States:
     )
     unit: int = 0  # gathered parameters of one layer
     bucket: int = 0  # DDP's copy of the gradients
-    unpacked: int = 0  # the largest quantised matrix in the compute dtype
 
 
 def states(spec: ModelSpec, work: Workload) -> States:
@@ -51,7 +50,7 @@ def states(spec: ModelSpec, work: Workload) -> States:
     if work.opt_in_backward:
         gradients = what.largest * what.element
         transient = min(transient, step_transient(work, what.one()))
-    whole = States(weights, gradients, optimizer, transient, unpacked=_unpacked(spec, work))
+    whole = States(weights, gradients, optimizer, transient)
     return _offload(work, _shard(spec, work, whole))
 
 
@@ -117,13 +116,6 @@ def weights_of(spec: ModelSpec, work: Workload) -> int:
         whole = quantized_bytes(spec, work.quantized, element_size(work.held_dtype))
         return whole + (4 - element_size(work.dtype)) * norm_params(spec) * (work.prepared == "norms")
     return spec.bytes_in(work.held_dtype)
-
-
-def _unpacked(spec: ModelSpec, work: Workload) -> int:
-    """The largest matrix of a layer, which is converted to the compute dtype for its product."""
-    if (work.quantized == "none" and not spec.stored_bytes) or not spec.layers or not spec.intermediate:
-        return 0
-    return element_size(work.dtype) * spec.hidden * max(spec.intermediate, spec.query_dim)
 
 
 def _offload(work: Workload, held: States) -> States:

@@ -53,6 +53,7 @@ class Node:
         "seq",
         "sizes",
         "slots",
+        "steps",
         "uses",
         "working",
     )
@@ -77,6 +78,9 @@ class Node:
         self.region: Region | None = None
         self.uses = 0  # of a leaf: operations that read it and have not yet returned a gradient
         self.gradient: Storage | None = None  # of a leaf
+        self.steps = (
+            -1
+        )  # of a leaf: bytes that its step needs in the backward, which frees the gradient; -1: none
 
     @property
     def leaf(self) -> bool:
@@ -122,6 +126,8 @@ class Tape:
         self.phase = ""
         self.kind = "activations"
         self.trains = trains
+        self.step: Callable[[int, int], int] | None = None
+        """With a step in the backward: what it needs for a parameter of so many numbers and bytes of each."""
         self._parameters: list[Node] = []
         self.leaves: list[Tensor] = []
         self._seq = 0
@@ -149,6 +155,7 @@ class Tape:
         """A weight, whose bytes are counted elsewhere."""
         node = Node(_LEAF) if trained and self.trains else None
         if node is not None:
+            node.steps = self.step(number, element) if self.step is not None else -1
             self._parameters.append(node)
         return Tensor(Storage(self, 0, "weights"), number, element, node)
 
@@ -216,6 +223,13 @@ class Tape:
                 node.region = self._region
                 self._region.nodes.append(weakref.ref(node))
         out.node = node
+        return out
+
+    def joined(self, out: Tensor, parts: Sequence[Tensor]) -> Tensor:
+        """Record that parts were joined to a new tensor: their gradients are views of its own."""
+        out = self.record(out, parts, passes=True)
+        if out.node is not None:
+            out.node.sizes = out.node.made
         return out
 
     def views(self, x: Tensor, numbers: Sequence[int]) -> list[Tensor]:
@@ -328,6 +342,8 @@ class Tape:
             beside = Storage(self, node.working, "transient")
             made = [Storage(self, size, "transient") for size in node.made]
             del beside
+        if node.region is not None:
+            node.saved = []  # what was computed again is gone before sums and casts
         for number, size in enumerate(node.sizes):
             if size != node.made[number]:
                 made[number] = Storage(self, size, "transient")
@@ -345,5 +361,7 @@ class Tape:
             gradient = self._sum(leaves.pop(key), gradient)
         if leaf.uses:
             leaves[key] = gradient
+        elif leaf.steps >= 0:
+            Storage(self, leaf.steps, "transient")
         elif leaf.gradient is None:
             leaf.gradient = gradient

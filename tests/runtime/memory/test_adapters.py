@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.memory_families import Shape, config_of, error, spec_of
 from telepathy_runtime.memory import Workload
-from telepathy_runtime.memory.forward import position_buffer
+from telepathy_runtime.memory.rotary import position_buffer
 from tests.runtime.memory.test_families import has
 from tests.sampling import first
 

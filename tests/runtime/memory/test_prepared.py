@@ -137,11 +137,12 @@ def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
             config, dtype=torch.bfloat16, attn_implementation=work.attn
         ).train()
         model.requires_grad_(False)
+        frozen = work.regime == "frozen_grad"
         for layer in model.model.layers:
             for block in (layer.self_attn, layer.mlp):
                 for name, matrix in list(block.named_children()):
                     if isinstance(matrix, torch.nn.Linear):
-                        rank = work.lora_rank * (name in work.lora_targets)
+                        rank = work.lora_rank * (name in work.lora_targets) * (not frozen)
                         setattr(block, name, Packed(*matrix.weight.shape, rank))
         if work.kernels == "adapters":
             fused_norms_and_adapters(model, work)
@@ -149,15 +150,20 @@ def step_of(config: Any, work: Workload) -> Callable[[], Callable[[], object]]:
             if work.prepared == "all" or (work.prepared == "norms" and "norm" in name):
                 parameter.data = parameter.data.to(torch.float32)
         if work.checkpointing:
-            model.enable_input_require_grads()
+            if not frozen:
+                model.enable_input_require_grads()
             model.gradient_checkpointing_enable({"use_reentrant": work.reentrant})
         trained = [(name, each) for name, each in model.named_parameters() if each.requires_grad]
-        optimizers = optimizers_of(trained, work)
+        optimizers = optimizers_of(trained, work) if trained else []
         ids = torch.zeros(work.batch, work.seq_len, dtype=torch.long)
 
         def step() -> None:
-            with torch.autocast("cuda", torch.bfloat16):
-                loss = model(ids, attention_mask=torch.ones_like(ids), labels=ids, use_cache=False).loss
+            given = {"input_ids": ids}
+            if frozen:
+                soft = torch.zeros(*ids.shape, config.hidden_size, dtype=torch.bfloat16)
+                given = {"inputs_embeds": soft.requires_grad_(True)}
+            with torch.autocast("cuda", torch.bfloat16, enabled=work.autocast):
+                loss = model(**given, attention_mask=torch.ones_like(ids), labels=ids, use_cache=False).loss
             loss.backward()
             for optimizer in optimizers:
                 optimizer.step()

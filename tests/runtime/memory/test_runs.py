@@ -142,7 +142,7 @@ def test_a_share_that_is_not_read_changes_nothing(model_type: str) -> None:
 def test_sines_and_cosines_are_as_wide_as_the_part_that_is_rotated(
     model_type: str, change: dict[str, Any]
 ) -> None:
-    from telepathy_runtime.memory.forward import rotary_tables
+    from telepathy_runtime.memory.rotary import rotary_tables
 
     if VERSION < (5, 0):
         pytest.skip("the settings have other names")
